@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { ApiError, type Logger, type ManagerAddress, newRaftId, pause } from '@swarm/api';
 import type { LocalManager, Start } from '@swarm/manager';
-import type { Manager } from '@swarm/manager/assembly';
+import type { LeaveBody, Manager } from '@swarm/manager/assembly';
 import type { CheckedBackup, RestoredManager } from '@swarm/manager/recovery';
 import type { LocalApi } from './api/local-api.js';
 import { firstOf } from './membership/first-of.js';
@@ -178,7 +178,8 @@ export class ManagerPart {
 
   async #join(addresses: readonly string[], signal: AbortSignal): Promise<void> {
     const { files, logger, randomBytes } = this.#options;
-    if (this.#state.raftId === undefined) {
+    // Under the id of an attempt whose log is lost it must not vote again: that one may have made it a voter.
+    if (this.#state.raftId === undefined || !(await files.hasMember())) {
       await files.wipeMember();
       await files.save({ ...this.#state, raftId: newRaftId(randomBytes), raftJoined: false });
     }
@@ -244,7 +245,16 @@ export class ManagerPart {
    * Asks the others to remove this manager from the group; leaves without an answer if it must.
    * @param addresses managers to ask when this node's member does not run
    */
-  async leaveGroup(addresses: readonly string[]): Promise<void> {
+  leaveGroup(addresses: readonly string[]): Promise<void> {
+    return this.#leaveGroup(addresses, undefined);
+  }
+
+  /** As `leaveGroup`, and has the cluster forget the node: its join failed. */
+  withdraw(addresses: readonly string[]): Promise<void> {
+    return this.#leaveGroup(addresses, { withdraws: true });
+  }
+
+  async #leaveGroup(addresses: readonly string[], body: LeaveBody | undefined): Promise<void> {
     const { logger, files } = this.#options;
     const manager = this.#manager;
     try {
@@ -255,7 +265,7 @@ export class ManagerPart {
         const { askToLeave } = await import('@swarm/manager/assembly');
         const { managerCalls } = await import('./open-manager.js');
         const calls = managerCalls({ identity: () => identity, instance: this.#options.instance });
-        await firstOf(addresses, (address) => askToLeave(calls, address, LEAVE_GROUP_MS));
+        await firstOf(addresses, (address) => askToLeave(calls, address, LEAVE_GROUP_MS, body));
       }
     } catch (error) {
       logger.warn(

@@ -12,6 +12,7 @@ export {
   askToLeave,
   fetchMembers,
   JOIN_PATH,
+  type LeaveBody,
   type ManagerCalls,
   PROBE_PATH,
 } from './join-raft.js';

@@ -146,6 +146,7 @@ export class Manager implements ManagerAccess {
         id: self.raftId,
         ...(start.kind === 'found' ? { members: [selfInfo(self)] } : {}),
         ...(start.kind === 'join' ? { seeds: start.seeds } : {}),
+        ...(start.kind === 'restart' ? { returns: true } : {}),
         storage: options.log,
         transport: options.transport,
         stateMachine: state,

@@ -6,6 +6,7 @@ import { checkValidity, type Right, type Trust } from '@swarm/identity';
 import type { Authority } from '../authority/index.js';
 import type { CaServer } from '../ca/ca-server.js';
 import { makeWorker } from '../role-manager/make-worker.js';
+import { removeNode } from '../role-manager/remove-node.js';
 import type { RoleNotes } from '../role-manager/role-notes.js';
 import type { Store } from '../store/store.js';
 import { FORWARD, noForwarder, PEER_HEADER, type Peer, readPeer, writePeer } from './forwarded.js';
@@ -16,6 +17,7 @@ import {
   type ManagerCalls,
   PROBE_PATH,
   readJoinBody,
+  readLeaveBody,
 } from './join-raft.js';
 import type { LeaderLink, ProbeReply } from './leader-link.js';
 import type { LocalManager } from './local-manager.js';
@@ -142,9 +144,10 @@ export class NodeRoutes {
     }
   }
 
-  /** Removes a member that asked to leave from the group, and makes its node a worker. */
+  /** Removes a member that asked to leave from the group, and makes its node a worker or removes it too. */
   async #letGo(asked: NodeRequest, nodeId: string): Promise<unknown> {
-    const { raft, store, instances } = this.#context;
+    const { raft, store, clock, instances } = this.#context;
+    const { withdraws } = readLeaveBody(asked);
     await instances.check(nodeId, asked.request.headers[INSTANCE_HEADER]);
     // It has two ids while it comes back under a new one.
     for (const { info } of raft.status().members) {
@@ -153,7 +156,10 @@ export class NodeRoutes {
     // Without this, its object would still ask for a manager, and it would join again.
     for (let attempt = 1; ; attempt += 1) {
       try {
-        await store.transact((transaction) => makeWorker(transaction, nodeId));
+        await store.transact((transaction) => {
+          if (withdraws) removeNode(transaction, nodeId, clock.now());
+          else makeWorker(transaction, nodeId);
+        });
         return {};
       } catch (error) {
         const changed = error instanceof ApiError && error.code === 'OUT_OF_SEQUENCE';

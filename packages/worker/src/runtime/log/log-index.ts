@@ -11,6 +11,8 @@ export interface LogRecord {
   readonly timeMs: number;
   /** Everything before `offset` is gone: the log was trimmed up to here. */
   readonly trimmed: boolean;
+  /** What should stand at `offset` may be missing: the disk was full. The time is that of what follows. */
+  readonly gap?: boolean;
 }
 
 const RECORD_BYTES = 16;
@@ -20,6 +22,9 @@ const UNWRITTEN_LIMIT = 64;
 const INDEX_LIMIT_BYTES = 1024 * 1024;
 /** The newest records stay: a client that connects again goes on by the times that it has seen. */
 const KEPT_RECORDS = INDEX_LIMIT_BYTES / RECORD_BYTES / 4;
+
+/** The last byte of a record. An earlier version takes a gap for a plain record. */
+const FLAGS = { plain: 0, trimmed: 1, gap: 2 } as const;
 
 /** The times of a task's two log files, in one file: 8 bytes of time, 6 of offset, stream, flag. */
 export class LogIndex {
@@ -44,7 +49,9 @@ export class LogIndex {
       appendFileSync(this.#path, bytes, { mode: 0o600 });
     } catch (error) {
       // A full disk must not fill the memory as well: times get coarser.
-      this.#unwritten = this.#unwritten.slice(-UNWRITTEN_LIMIT / 2);
+      const old = this.#unwritten.length - UNWRITTEN_LIMIT / 2;
+      const kept = this.#unwritten.filter((record, at) => at >= old || record.gap === true);
+      this.#unwritten = kept.slice(-UNWRITTEN_LIMIT);
       throw error;
     }
     this.#unwritten = [];
@@ -52,7 +59,9 @@ export class LogIndex {
     if (this.#bytes > INDEX_LIMIT_BYTES) {
       this.rewrite((records) => {
         const old = records.length - KEPT_RECORDS;
-        return records.filter((record, at) => at >= old || record.trimmed || at % 2 === 1);
+        return records.filter(
+          (record, at) => at >= old || record.trimmed || record.gap === true || at % 2 === 1,
+        );
       });
     }
   }
@@ -86,7 +95,8 @@ function encode(records: readonly LogRecord[]): Buffer {
     bytes.writeDoubleLE(record.timeMs, at);
     bytes.writeUIntLE(record.offset, at + 8, 6);
     bytes.writeUInt8(record.stream === 'stdout' ? 1 : 2, at + 14);
-    bytes.writeUInt8(record.trimmed ? 1 : 0, at + 15);
+    const flag = record.gap === true ? FLAGS.gap : record.trimmed ? FLAGS.trimmed : FLAGS.plain;
+    bytes.writeUInt8(flag, at + 15);
   });
   return bytes;
 }
@@ -99,7 +109,8 @@ function decode(bytes: Buffer): LogRecord[] {
       timeMs: bytes.readDoubleLE(at),
       offset: bytes.readUIntLE(at + 8, 6),
       stream: bytes.readUInt8(at + 14) === 1 ? 'stdout' : 'stderr',
-      trimmed: bytes.readUInt8(at + 15) === 1,
+      trimmed: bytes.readUInt8(at + 15) === FLAGS.trimmed,
+      ...(bytes.readUInt8(at + 15) === FLAGS.gap && { gap: true }),
     });
   }
   return records;

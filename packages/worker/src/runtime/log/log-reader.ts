@@ -68,6 +68,7 @@ async function* generate(
   try {
     const wanted = (record: { stream: LogStream }): boolean => options[record.stream];
     const segments = toSegments(log.records()).filter(wanted);
+    reader.know(segments);
     const offsets = offsetsOf(place, segments, log);
     const sinceMs =
       options.since === undefined ? Number.NEGATIVE_INFINITY : Date.parse(options.since);
@@ -104,7 +105,9 @@ async function* generate(
       const record = live.shift();
       if (record !== undefined) {
         if (record.trimmed) reader.restart(record.stream, record.offset);
-        else if (wanted(record)) yield* reader.readTo(record);
+        else if (!wanted(record)) continue;
+        else if (record.gap === true) yield* reader.read(gapOf(record));
+        else yield* reader.readTo(record);
         continue;
       }
       if (ended) break;
@@ -137,11 +140,17 @@ function offsetsOf(
 function toSegments(records: readonly LogRecord[]): Segment[] {
   const position: Record<LogStream, number> = { stdout: 0, stderr: 0 };
   const segments: Segment[] = [];
-  for (const { stream, offset, timeMs, trimmed } of records) {
+  for (const record of records) {
+    const { stream, offset, timeMs, trimmed, gap } = record;
     if (!trimmed && offset > position[stream]) {
       segments.push({ stream, from: position[stream], to: offset, timeMs });
     }
     position[stream] = offset;
+    if (gap === true) segments.push(gapOf(record));
   }
   return segments;
+}
+
+function gapOf({ stream, offset, timeMs }: LogRecord): Segment {
+  return { stream, from: offset, to: offset, timeMs, isGap: true };
 }

@@ -1,11 +1,14 @@
 import { type FSWatcher, watch } from 'node:fs';
 import type { Clock, Timer } from '@swarm/api';
+import type { DiskSpace } from './disk-space.js';
 import type { TaskLog } from './task-log.js';
 
 /** How often to look at the log of a busy task: the resolution of its timestamps. */
 const SAMPLE_MS = 100;
 /** Samples without growth after which a task counts as quiet and no longer costs anything. */
 const QUIET_SAMPLES = 10;
+/** How often to look for a full disk while every task is quiet: a write that fails raises no event. */
+const QUIET_DISK_MS = 1_000;
 
 interface Entry {
   readonly log: TaskLog;
@@ -24,11 +27,23 @@ export class LogRecorder {
   readonly #entries = new Map<TaskLog, Entry>();
   readonly #busy = new Set<Entry>();
   readonly #failed: (error: unknown) => void;
+  readonly #space: (folder: string) => DiskSpace;
+  #isFull = false;
+  /** Whether the next tick only looks for a full disk. */
+  #isSlow = false;
   #timer: Timer | undefined;
 
-  /** @param failed called when a log cannot be looked at or its times cannot be written (disk full) */
-  constructor(clock: Clock, failed: (error: unknown) => void) {
+  /**
+   * @param space of the disk that holds a folder; all logs are on one
+   * @param failed called when a log cannot be looked at or its times cannot be written (disk full)
+   */
+  constructor(
+    clock: Clock,
+    space: (folder: string) => DiskSpace,
+    failed: (error: unknown) => void,
+  ) {
     this.#clock = clock;
+    this.#space = space;
     this.#failed = failed;
   }
 
@@ -41,7 +56,13 @@ export class LogRecorder {
 
   /** Ends the log with a last look, whether it was added or not. */
   end(log: TaskLog): void {
+    const folder = this.#entries.get(log)?.folder;
     this.#remove(log);
+    // A program may end because it cannot write.
+    if (folder !== undefined) {
+      this.#guard(() => log.sample());
+      this.#guard(() => log.lookAtDisk(this.#space(folder), true));
+    }
     this.#guard(() => log.end());
   }
 
@@ -69,7 +90,18 @@ export class LogRecorder {
     delete entry.watcher;
     entry.quietSamples = 0;
     this.#busy.add(entry);
-    this.#timer ??= this.#clock.setTimeout(() => this.#tick(), SAMPLE_MS);
+    if (this.#isSlow) {
+      this.#clock.clearTimeout(this.#timer);
+      this.#timer = undefined;
+    }
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    if (this.#timer !== undefined || this.#entries.size === 0) return;
+    this.#isSlow = this.#busy.size === 0;
+    const delayMs = this.#isSlow ? QUIET_DISK_MS : SAMPLE_MS;
+    this.#timer = this.#clock.setTimeout(() => this.#tick(), delayMs);
   }
 
   #tick(): void {
@@ -79,7 +111,18 @@ export class LogRecorder {
       else if (++entry.quietSamples >= QUIET_SAMPLES) this.#setQuiet(entry);
       entry.onChange();
     }
-    if (this.#busy.size > 0) this.#timer = this.#clock.setTimeout(() => this.#tick(), SAMPLE_MS);
+    this.#guard(() => this.#lookAtDisk());
+    this.#schedule();
+  }
+
+  /** A full disk concerns every log, the quiet ones too: their tasks may be writing in vain. */
+  #lookAtDisk(): void {
+    const [first] = this.#entries.values();
+    if (first === undefined) return;
+    const space = this.#space(first.folder);
+    if (!space.isFull && !this.#isFull) return;
+    this.#isFull = space.isFull;
+    for (const { log } of this.#entries.values()) this.#guard(() => log.lookAtDisk(space));
   }
 
   #setQuiet(entry: Entry): void {

@@ -20,6 +20,8 @@ export interface Segment {
   readonly from: number;
   readonly to: number;
   readonly timeMs: number;
+  /** The empty range where the disk was full: lines may be missing. */
+  readonly isGap?: boolean;
 }
 
 /** Reads ranges of a task's two log files as lines, each from a position of its own. */
@@ -28,12 +30,20 @@ export class TaskLogReader {
   readonly #taskId: string;
   readonly #files = new Map<LogStream, FileHandle | undefined>();
   readonly #position = new Map<LogStream, number>();
+  /** Where gaps are. */
+  readonly #gaps: Record<LogStream, number[]> = { stdout: [], stderr: [] };
   /** The unfinished line of each stream. */
   readonly #carry = new Map<LogStream, { bytes: Buffer; timeMs: number }>();
 
   constructor(log: TaskLog, taskId: string) {
     this.#log = log;
     this.#taskId = taskId;
+  }
+
+  /** Announces gaps: no line goes across one. */
+  know(segments: readonly Segment[]): void {
+    for (const { stream, from, isGap } of segments)
+      if (isGap === true) this.#gaps[stream].push(from);
   }
 
   /**
@@ -107,7 +117,9 @@ export class TaskLogReader {
 
   /** Where the line begins that a position is in; the position itself when that is too far away. */
   async #lineAt(stream: LogStream, position: number): Promise<number> {
-    const least = Math.max(this.#log.start(stream), position - LINE_SEARCH_BYTES);
+    const gap = this.#gaps[stream].findLast((offset) => offset <= position) ?? 0;
+    const start = Math.max(this.#log.start(stream), gap);
+    const least = Math.max(start, position - LINE_SEARCH_BYTES);
     for (let end = position; end > least; ) {
       const begin = Math.max(least, end - CHUNK_BYTES);
       const bytes = await this.#bytes(stream, begin, end);
@@ -115,7 +127,7 @@ export class TaskLogReader {
       if (newline >= 0) return begin + newline + 1;
       end = begin;
     }
-    return least === this.#log.start(stream) ? least : position;
+    return least === start ? least : position;
   }
 
   /** Where to start reading, unless a position is already set. */
@@ -136,6 +148,10 @@ export class TaskLogReader {
 
   async *read(segment: Segment): AsyncGenerator<LogLine, void, undefined> {
     const { stream, timeMs } = segment;
+    if (segment.isGap === true) {
+      yield* this.#gap(segment);
+      return;
+    }
     // The segment may have been read already: a record can arrive through the index and live.
     let at = this.#position.get(stream) ?? segment.from;
     while (at < segment.to) {
@@ -153,6 +169,18 @@ export class TaskLogReader {
       yield* this.#lines(stream, bytes, timeMs);
     }
     this.#position.set(stream, Math.max(at, this.#position.get(stream) ?? 0));
+  }
+
+  /** The mark of a gap, instead of a line that was cut short by it. */
+  *#gap({ stream, from, timeMs }: Segment): Generator<LogLine> {
+    if ((this.#position.get(stream) ?? from) > from) return;
+    const cutBytes = this.#carry.get(stream)?.bytes.length ?? 0;
+    this.#carry.delete(stream);
+    this.#position.set(stream, from);
+    const cut = cutBytes === 0 ? '' : `, and a line was cut after ${cutBytes} bytes`;
+    const since = new Date(Math.round(timeMs)).toISOString();
+    const text = `[swarm: the disk of this node was full: what the task wrote after ${since} may be missing here${cut}]\n`;
+    yield this.#line(stream, Buffer.from(text), timeMs, from, false);
   }
 
   /** Unfinished lines. */

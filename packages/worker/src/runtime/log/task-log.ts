@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
-import { closeSync, openSync, readSync, statSync, truncateSync } from 'node:fs';
+import { closeSync, openSync, readSync, type Stats, statSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
+import type { DiskSpace } from './disk-space.js';
 import { LogIndex, type LogRecord, type LogStream } from './log-index.js';
 
 const NEWLINE = 10;
@@ -16,7 +17,7 @@ const CUT_DISK_FACTOR = 4;
 const APPARENT_LIMIT_BYTES = 2 ** 40;
 /** Unit of `st_blocks` (stat(2)). */
 const STAT_BLOCK_BYTES = 512;
-/** The last millisecond of the year 9999; a task can set any time on its own files. */
+/** The last millisecond of the year 9999. */
 const LAST_TIME_MS = 253_402_300_799_999;
 
 interface StreamState {
@@ -26,6 +27,10 @@ interface StreamState {
   /** Disk space in use, and after the last cut. */
   diskBytes: number;
   cutDiskBytes: number;
+  /** Its size when the disk was last seen full; undefined if there was room for it. */
+  stuckAt?: number | undefined;
+  /** Its size at the last mark of a gap. */
+  gapAt?: number;
 }
 
 /**
@@ -56,6 +61,7 @@ export class TaskLog {
       const state = this.#state[record.stream];
       state.size = record.offset;
       if (record.trimmed) state.start = record.offset;
+      if (record.gap === true) state.gapAt = record.offset;
     }
   }
 
@@ -73,13 +79,40 @@ export class TaskLog {
     return this.#ended;
   }
 
+  /**
+   * Marks a gap where the disk leaves no room for a stream. A task writes its log itself: what does not fit is
+   * refused to the task, mostly from the middle of a line on, and nobody counts it.
+   * @param isLast whether the task has ended
+   */
+  lookAtDisk({ isFull, blockBytes }: DiskSpace, isLast = false): void {
+    const news: LogRecord[] = [];
+    for (const stream of STREAMS) {
+      const state = this.#state[stream];
+      // In a block that is begun there is room.
+      const isStuck = isFull && state.size > 0 && state.size % (blockBytes ?? 1) === 0;
+      // Twice, since a file that grows passes the ends of its blocks.
+      const isAgain = isStuck && (isLast || state.stuckAt === state.size);
+      state.stuckAt = isStuck ? state.size : undefined;
+      if (!isAgain || state.gapAt === state.size) continue;
+      const stat = statSync(this.path(stream), { throwIfNoEntry: false });
+      if (stat?.size !== state.size) continue;
+      state.gapAt = state.size;
+      news.push({ stream, offset: state.size, timeMs: timeOf(stat), trimmed: false, gap: true });
+    }
+    try {
+      for (const record of news) this.#index.add(record);
+    } finally {
+      for (const record of news) for (const listener of this.#listeners) listener(record);
+    }
+  }
+
   /** Looks at the files' sizes; true if they grew. Uses the kernel's time of the last write. */
   sample(): boolean {
     const news: LogRecord[] = [];
     for (const stream of STREAMS) {
       const stat = statSync(this.path(stream), { throwIfNoEntry: false });
       if (stat === undefined) continue;
-      const timeMs = Math.min(Math.max(0, stat.mtimeMs), LAST_TIME_MS);
+      const timeMs = timeOf(stat);
       const state = this.#state[stream];
       const { size } = state;
       state.diskBytes = stat.blocks * STAT_BLOCK_BYTES;
@@ -138,7 +171,10 @@ export class TaskLog {
   #add(record: LogRecord): void {
     const state = this.#state[record.stream];
     state.size = record.offset;
-    if (record.trimmed) state.start = record.offset;
+    if (record.trimmed) {
+      state.start = record.offset;
+      delete state.gapAt;
+    }
     this.#index.add(record);
   }
 
@@ -199,6 +235,11 @@ export class TaskLog {
       closeSync(file);
     }
   }
+}
+
+/** Time of the last write; a task can set any on its own files. */
+function timeOf({ mtimeMs }: Stats): number {
+  return Math.min(Math.max(0, mtimeMs), LAST_TIME_MS);
 }
 
 /** The index after a cut: one mark replaces the stream's records before it. */

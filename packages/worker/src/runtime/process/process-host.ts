@@ -1,4 +1,5 @@
 import type { Clock, Logger } from '@swarm/api';
+import { diskSpace } from '../log/disk-space.js';
 import { LogRecorder } from '../log/log-recorder.js';
 import { messageOf } from '../runtime-error.js';
 import { hasCallPrograms } from './call-program.js';
@@ -53,7 +54,7 @@ export function processHost(options: ProcessRuntimeOptions, privileged: boolean)
     usesCalls: privileged && (options.usesCalls ?? hasCallPrograms()),
     lastCapability: lastCapability(),
     view: new HostView({ folders: [folder, ...hiddenFolders], sockets: hiddenSockets }, tools),
-    recorder: new LogRecorder(clock, (error) =>
+    recorder: new LogRecorder(clock, diskSpace, (error) =>
       logger.warn({ error: messageOf(error) }, 'could not write the times of a log'),
     ),
   };
