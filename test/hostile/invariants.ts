@@ -229,10 +229,13 @@ export const INVARIANTS: readonly Invariant[] = [
   {
     name: 'removed nodes are gone',
     check: (state) => {
-      const removed = state.of('cluster')[0]?.Private.RemovedNodes ?? {};
+      const removed = new Set([
+        ...Object.keys(state.of('cluster')[0]?.Private.RemovedNodes ?? {}),
+        ...state.of('removed-node').map(({ ID }) => ID),
+      ]);
       return state
         .of('node')
-        .filter(({ ID }) => Object.hasOwn(removed, ID))
+        .filter(({ ID }) => removed.has(ID))
         .map(({ ID }) => `node ${ID}`);
     },
   },

@@ -25,6 +25,7 @@ export interface ManagerCall {
   readonly tls: TlsClientOptions | { readonly rejectUnauthorized: false };
   readonly timeoutMs: number;
   readonly body?: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
   /** Gives up early. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -35,7 +36,7 @@ export interface ManagerCall {
  *   reached, UNAUTHENTICATED when it is not the one it should be, with why
  */
 export function callManager(call: ManagerCall): Promise<unknown> {
-  const { address, method, path, tls, timeoutMs, body, signal } = call;
+  const { address, method, path, tls, timeoutMs, body, signal, headers = {} } = call;
   const target = parseHostPort(address);
   if (target === undefined) {
     const message = `"${address}" is not an address: host:port is needed.`;
@@ -68,6 +69,7 @@ export function callManager(call: ManagerCall): Promise<unknown> {
         servername: '',
         signal: signal === undefined ? late : AbortSignal.any([late, signal]),
         headers: {
+          ...headers,
           [PROTOCOL_HEADER]: formatWindow(PROGRAM.Protocol),
           ...(text !== undefined && {
             'content-type': 'application/json',

@@ -88,6 +88,7 @@ const FULL: { readonly [K in Exclude<Kind, 'cluster'>]: Draft<K> } = {
   secret: { ID: 'sec1', Spec: { Name: 'sec', Labels: { a: 'b' }, Data: 'YQ==' } },
   config: { ID: 'con1', Spec: { Name: 'con', Labels: { a: 'b' }, Data: 'YQ==' } },
   revision: revisionDraft('rev1'),
+  'removed-node': { ID: 'gone1', Until: '2027-01-01T00:00:00.000Z' },
 };
 
 const CLUSTER = { ...clusterDraft('c'), ClientVersion: { Index: 1 } };
@@ -98,6 +99,7 @@ const CLUSTER = { ...clusterDraft('c'), ClientVersion: { Index: 1 } };
  */
 const LATER: FeatureLevels = {
   ...FEATURE_LEVELS,
+  kinds: {},
   fields: [
     ...FEATURE_LEVELS.fields.filter(({ below }) => below === 'omit'),
     { kind: 'service', path: 'Spec.TaskTemplate.Networks.[].Aliases', level: 3, below: 'omit' },

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { ApiError, type Logger, type ManagerAddress, newRaftId, pause } from '@swarm/api';
 import type { LocalManager, Start } from '@swarm/manager';
-import type { Manager } from '@swarm/manager/assembly';
+import type { LeaveBody, Manager } from '@swarm/manager/assembly';
 import type { CheckedBackup, RestoredManager } from '@swarm/manager/recovery';
 import type { LocalApi } from './api/local-api.js';
 import { firstOf } from './membership/first-of.js';
@@ -23,6 +23,8 @@ const ID_USED_UP = 'CONFLICT';
 
 export interface ManagerPartOptions extends Pick<MemberHost, 'clock' | 'randomBytes' | 'issuer'> {
   readonly files: NodeFiles;
+  /** Names this run of the daemon. */
+  readonly instance: string;
   readonly logger: Logger;
   readonly random: () => number;
   readonly api: () => LocalApi;
@@ -176,7 +178,8 @@ export class ManagerPart {
 
   async #join(addresses: readonly string[], signal: AbortSignal): Promise<void> {
     const { files, logger, randomBytes } = this.#options;
-    if (this.#state.raftId === undefined) {
+    // Under the id of an attempt whose log is lost it must not vote again: that one may have made it a voter.
+    if (this.#state.raftId === undefined || !(await files.hasMember())) {
       await files.wipeMember();
       await files.save({ ...this.#state, raftId: newRaftId(randomBytes), raftJoined: false });
     }
@@ -184,7 +187,7 @@ export class ManagerPart {
     const self = this.#self(this.#state);
     const { fetchMembers } = await import('@swarm/manager/assembly');
     const { managerCalls } = await import('./open-manager.js');
-    const calls = managerCalls(self.identity);
+    const calls = managerCalls(self);
     const { seeds, from } = await firstOf(
       others,
       async (address) => ({ seeds: await fetchMembers(calls, address, signal), from: address }),
@@ -242,7 +245,16 @@ export class ManagerPart {
    * Asks the others to remove this manager from the group; leaves without an answer if it must.
    * @param addresses managers to ask when this node's member does not run
    */
-  async leaveGroup(addresses: readonly string[]): Promise<void> {
+  leaveGroup(addresses: readonly string[]): Promise<void> {
+    return this.#leaveGroup(addresses, undefined);
+  }
+
+  /** As `leaveGroup`, and has the cluster forget the node: its join failed. */
+  withdraw(addresses: readonly string[]): Promise<void> {
+    return this.#leaveGroup(addresses, { withdraws: true });
+  }
+
+  async #leaveGroup(addresses: readonly string[], body: LeaveBody | undefined): Promise<void> {
     const { logger, files } = this.#options;
     const manager = this.#manager;
     try {
@@ -252,8 +264,8 @@ export class ManagerPart {
         const identity = files.identity!;
         const { askToLeave } = await import('@swarm/manager/assembly');
         const { managerCalls } = await import('./open-manager.js');
-        const calls = managerCalls(() => identity);
-        await firstOf(addresses, (address) => askToLeave(calls, address, LEAVE_GROUP_MS));
+        const calls = managerCalls({ identity: () => identity, instance: this.#options.instance });
+        await firstOf(addresses, (address) => askToLeave(calls, address, LEAVE_GROUP_MS, body));
       }
     } catch (error) {
       logger.warn(
@@ -320,6 +332,7 @@ export class ManagerPart {
       nodeId: state.nodeId,
       clusterId: state.clusterId,
       raftId: state.raftId!,
+      instance: this.#options.instance,
       advertiseAddress: state.advertiseAddress,
       listen: state.listen,
       folder: files.raftFolder,

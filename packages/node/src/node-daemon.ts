@@ -20,8 +20,9 @@ import type {
   RestoreRequest,
 } from './api/node-control.js';
 import { certificateTime, isValidAt, type Renewer, startRenewer } from '@swarm/identity';
-import { AddressKeeper } from './membership/address-keeper.js';
+import { AddressKeeper, hostAddresses } from './membership/address-keeper.js';
 import { type GivenAddresses, withAddresses } from './membership/address-origins.js';
+import { checkManager } from './membership/check-manager.js';
 import { DEFAULT_LISTEN, hostOf, withPort } from './membership/addresses.js';
 import { isDamage } from './daemon/damage.js';
 import { ManagerPart } from './manager-part.js';
@@ -78,6 +79,10 @@ export class NodeDaemon implements NodeControl {
   #pending = false;
   /** Why the node cannot take part until it leaves; empty while it can. */
   #broken = '';
+  /** Whether it cannot because log or state of its Raft member are unusable. */
+  #isDamaged = false;
+  /** Whether the cluster has removed this node. */
+  #isRemoved = false;
   /** Names this run of the daemon. */
   readonly #instance: string;
   /** Whether another daemon runs as this node, as the managers last said. */
@@ -97,6 +102,7 @@ export class NodeDaemon implements NodeControl {
     const { clock, logger, random, randomBytes, issuer, onFatal } = options;
     this.#managerPart = new ManagerPart({
       files: this.#files,
+      instance: this.#instance,
       clock,
       logger,
       random,
@@ -118,9 +124,9 @@ export class NodeDaemon implements NodeControl {
         if (!this.#stopped && this.#broken === '') this.#renewer?.renewNow();
       },
     });
-    const { networkInterfaces } = options;
     this.#keeper = new AddressKeeper({
-      ...{ clock, logger, networkInterfaces, files: this.#files, changes: this.#changes },
+      ...{ clock, logger, files: this.#files, changes: this.#changes },
+      host: hostAddresses(options),
       others: () => this.#otherAddresses(),
       moved: (state) => this.#move(state),
     });
@@ -266,7 +272,7 @@ export class NodeDaemon implements NodeControl {
     const before = this.#files.state!;
     if (addresses !== undefined)
       await this.#files.save(withAddresses(before, addresses, networkInterfaces()));
-    const state = await this.#keeper.look();
+    const state = await this.#keeper.look(true);
     if (state !== undefined) await this.#files.save(state);
     const { advertiseAddress, dataPathAddress } = this.#files.state!;
     if (advertiseAddress !== before.advertiseAddress || dataPathAddress !== before.dataPathAddress)
@@ -296,12 +302,21 @@ export class NodeDaemon implements NodeControl {
     if (!isDeepStrictEqual(next, state)) await this.#move(next);
     await this.#keeper.look();
     const { manager } = this.#managerPart;
-    if (manager !== undefined) {
-      for (const address of remotes) await manager.meet(address);
-      return;
+    const found: ManagerAddress[] = [];
+    let problem: unknown;
+    for (const address of remotes) {
+      try {
+        if (manager === undefined)
+          await checkManager(address, this.#files.identity!, this.#interrupt.signal);
+        else await manager.meet(address);
+        // Whatever node is there: the cluster's root vouches for it.
+        found.push({ nodeId: '', address });
+      } catch (error) {
+        problem ??= error;
+      }
     }
-    // Whatever node is there, if the cluster's root vouches for it.
-    const found = remotes.map((address) => ({ nodeId: '', address }));
+    if (found.length === 0 && problem !== undefined) throw problem;
+    if (manager !== undefined) return;
     this.#managers = [...found, ...this.#managers];
     this.#tasks?.move(next.dataPathAddress, found);
   }
@@ -315,8 +330,10 @@ export class NodeDaemon implements NodeControl {
       await this.#managerPart.restart();
     } catch (error) {
       if (!isDamage(error)) throw error;
+      this.#isDamaged = true;
       this.#break(
-        `${error.message} On this node: 'docker swarm leave --force', then join again; its tasks run until then.`,
+        `${error.message} Demote the node, and it goes on as a worker; or, on this node: ` +
+          "'docker swarm leave --force', then join again. Its tasks run until then.",
       );
     }
   }
@@ -420,7 +437,9 @@ export class NodeDaemon implements NodeControl {
   /** Undoes a failed join: the node is in no cluster then, and may join again at once. */
   async #undoJoin(cause: Error): Promise<void> {
     this.#options.logger.error({ error: cause.message }, 'the node could not join');
-    if (this.#files.role === 'manager') await this.#managerPart.leaveGroup(this.#addresses());
+    // First, or the agent would take its own withdrawal for a removal by somebody.
+    await this.#stopTasks();
+    if (this.#files.role === 'manager') await this.#managerPart.withdraw(this.#addresses());
     await this.#forget();
   }
 
@@ -482,7 +501,24 @@ export class NodeDaemon implements NodeControl {
   /** Takes what managers send about this node, which may be another role. */
   #heard(node: Node, managers: readonly ManagerAddress[]): void {
     if (managers.length > 0) this.#managers = managers;
-    this.#role.heard(node);
+    if (this.#isDamaged && !shouldBeManager(node)) this.#retire(node);
+    else this.#role.heard(node);
+  }
+
+  /** Drops a Raft member whose log is unusable once the group goes on without it: the node is a worker now. */
+  #retire(node: Node): void {
+    this.#isDamaged = false;
+    this.#changes
+      .run(() => this.#managerPart.drop())
+      .then(() => {
+        if (this.#stopped || this.#isRemoved || this.#files.state === undefined) return;
+        this.#broken = '';
+        this.#role.heard(node);
+      })
+      .catch((error: unknown) => {
+        this.#isDamaged = true;
+        this.#options.logger.warn({ err: error }, 'the damaged Raft member could not be dropped');
+      });
   }
 
   /** A manager refused the certificate because its time is over: asks for a new one, not too often. */
@@ -495,7 +531,8 @@ export class NodeDaemon implements NodeControl {
 
   /** The cluster removed this node: its tasks end, and it waits to leave. */
   #removed(reason: string): void {
-    if (this.#stopped || this.#broken !== '') return;
+    if (this.#stopped || this.#isRemoved) return;
+    this.#isRemoved = true;
     this.#break(`${reason}; on this node: 'docker swarm leave --force', then join again`);
     this.#stopRenewer()
       .then(() => this.#changes.run(() => this.#stopTasks()))
@@ -574,6 +611,8 @@ export class NodeDaemon implements NodeControl {
     this.#featureLevel = undefined;
     this.#role.heard(undefined);
     this.#broken = '';
+    this.#isDamaged = false;
+    this.#isRemoved = false;
     this.#isCopy = false;
     this.#pending = false;
     this.#interrupt = new AbortController();

@@ -5,6 +5,7 @@ import type { RequestHandler } from '@swarm/http';
 import { type Caller, callManager, tlsClientOptions } from '@swarm/identity';
 import {
   type CertificateIssuer,
+  INSTANCE_HEADER,
   type LocalManager,
   Manager,
   type ManagerCalls,
@@ -62,7 +63,7 @@ export async function openManager(options: OpenManagerOptions): Promise<Manager>
         ...{ advertiseAddress, identity, moved, raft: transport, api, clock, logger },
       }),
     link: (leader) => new HttpsLeaderLink(identity, clock, leader),
-    calls: managerCalls(identity),
+    calls: managerCalls(self),
     moved,
   });
 }
@@ -73,9 +74,13 @@ export function memberLog({ folder, clusterId, raftId }: LocalManager): LevelSto
 }
 
 /** Calls other managers with the identity of this node. */
-export function managerCalls(identity: LocalManager['identity']): ManagerCalls {
+export function managerCalls({
+  identity,
+  instance,
+}: Pick<LocalManager, 'identity' | 'instance'>): ManagerCalls {
+  const headers = { [INSTANCE_HEADER]: instance };
   return {
     call: (call, expectedNodeId) =>
-      callManager({ ...call, tls: tlsClientOptions(identity(), expectedNodeId) }),
+      callManager({ ...call, headers, tls: tlsClientOptions(identity(), expectedNodeId) }),
   };
 }

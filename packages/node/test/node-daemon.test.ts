@@ -4,6 +4,7 @@ import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { ApiError, newRaftId } from '@swarm/api';
+import type { Store } from '@swarm/manager';
 import test from 'ava';
 import { certificateSubject, createKeyRequest, requestCertificate } from '@swarm/identity';
 import { put, serviceDraft } from '@swarm/manager/testing';
@@ -139,6 +140,7 @@ test('a manager that is unreachable at its address does not stay in the cluster'
   t.is(second.daemon.info().state, 'inactive');
   t.deepEqual(await readdir(second.folder), []);
   t.is(first.daemon.manager()!.members().length, 1);
+  t.is(first.daemon.manager()!.store.count('node'), 1, 'its node is forgotten');
   await second.join(tokenOf(first, 'Manager'), first.address);
   t.is(first.daemon.manager()!.members().length, 2);
 });
@@ -237,13 +239,7 @@ test('a removed node stops its tasks, says why, and still knows after a restart'
   worker.tasks.add('task-1');
   const { store } = first.daemon.manager()!;
   const { nodeId } = worker.daemon.info();
-  await store.transact((transaction) => {
-    const cluster = transaction.cluster()!;
-    const Until = new Date(Date.now() + 1e9).toISOString();
-    const RemovedNodes = { [nodeId]: { Until } };
-    transaction.update('cluster', { ...cluster, Private: { ...cluster.Private, RemovedNodes } });
-    transaction.remove('node', nodeId);
-  });
+  await removeNode(store, nodeId);
   await until('the tasks are gone', () => worker.tasks.size === 0);
   t.is(worker.daemon.info().state, 'error');
   t.regex(worker.daemon.info().error, /removed from the cluster.*swarm leave --force/);
@@ -394,6 +390,101 @@ test('a node that cannot become a manager says why, tries again, and becomes one
   t.is(worker.daemon.info().error, '');
 });
 
+test('a join whose log is lost before its outcome is known goes on under a new id', async (t) => {
+  const { third, nodeId, store, members } = await threeAndOneDamaged(t, DAMAGES['whole folder']!);
+  const path = join(third.folder, 'node.json');
+  const state = JSON.parse(await readFile(path, 'utf8'));
+  await writeFile(path, JSON.stringify({ ...state, raftJoined: false }));
+  const back = await third.restart();
+  await until('it is a manager again', () => back.daemon.info().controlAvailable);
+  const after = JSON.parse(await readFile(path, 'utf8'));
+  t.not(after.raftId, state.raftId);
+  t.is(members(), 3, 'the new member is in the place of the old one');
+  await until('the store says so', () => store.get('node', nodeId)?.RaftID === after.raftId);
+  t.is(store.get('node', nodeId)?.RaftID, after.raftId);
+});
+
+/** Three managers; the third has stopped, and its log is unusable. */
+async function threeAndOneDamaged(
+  t: Parameters<typeof testNode>[0],
+  damage: (raft: string) => Promise<void>,
+) {
+  const first = await testNode(t);
+  await first.init();
+  const others = [await testNode(t), await testNode(t)] as const;
+  for (const node of others) await node.join(tokenOf(first, 'Manager'), first.address);
+  const [, third] = others;
+  const { store } = first.daemon.manager()!;
+  const { nodeId } = third.daemon.info();
+  await until('the store has its member', () => store.get('node', nodeId)?.RaftID !== undefined);
+  await third.end();
+  await damage(new NodeFiles(third.folder).raftFolder);
+  const setRole = (Role: 'manager' | 'worker') =>
+    untilWritten(() =>
+      store.transact((transaction) => {
+        const node = transaction.get('node', nodeId)!;
+        transaction.updateSpec('node', { ...node, Spec: { ...node.Spec, Role } });
+      }),
+    );
+  const demote = () => setRole('worker');
+  const members = () => first.daemon.manager()!.members().length;
+  return { third, nodeId, store, demote, promote: () => setRole('manager'), members };
+}
+
+const DAMAGES: Readonly<Record<string, (raft: string) => Promise<void>>> = {
+  'identity file': async (raft) => {
+    for (const name of await readdir(raft, { recursive: true }))
+      if (name.endsWith('identity')) await writeFile(join(raft, name), 'garbage');
+  },
+  'whole folder': (raft) => rm(raft, { recursive: true }),
+};
+
+for (const [what, damage] of Object.entries(DAMAGES)) {
+  test(`a manager that has lost its log (${what}) says so, and is a worker once it is demoted`, async (t) => {
+    const { third, demote, promote, members } = await threeAndOneDamaged(t, damage);
+    const back = await third.restart();
+    t.is(back.daemon.info().state, 'error');
+    t.regex(back.daemon.info().error, /docker node demote|leave --force/);
+    await demote();
+    await until('it has left the group', () => members() === 2);
+    await until('it is well', () => back.daemon.info().error === '');
+    t.is(back.daemon.info().state, 'active');
+    t.false(back.daemon.info().controlAvailable);
+    await until('only what a worker has is left', () => {
+      const names = readdirSync(third.folder).sort();
+      return names.join() === 'certificates,node.json,worker';
+    });
+    await promote();
+    await until('it is a manager again', () => back.daemon.info().controlAvailable);
+    t.is(members(), 3);
+  });
+
+  test(`a manager that loses its log (${what}) while it is demoted comes back as a worker`, async (t) => {
+    const { third, demote, members } = await threeAndOneDamaged(t, damage);
+    await demote();
+    await until('it has left the group', () => members() === 2);
+    const back = await third.restart();
+    await until('it is well', () => back.daemon.info().error === '');
+    t.is(back.daemon.info().state, 'active');
+    t.false(back.daemon.info().controlAvailable);
+    await until('only what a worker has is left', () => {
+      const names = readdirSync(third.folder).sort();
+      return names.join() === 'certificates,node.json,worker';
+    });
+  });
+
+  test(`a manager that has lost its log (${what}) stops its tasks when it is removed`, async (t) => {
+    const { third, nodeId, store, demote, members } = await threeAndOneDamaged(t, damage);
+    const back = await third.restart();
+    back.tasks.add('task-1');
+    await demote();
+    await until('it has left the group', () => members() === 2);
+    await untilWritten(() => removeNode(store, nodeId));
+    await until('the tasks are gone', () => back.tasks.size === 0);
+    t.regex(back.daemon.info().error, /removed from the cluster.*swarm leave --force/);
+  });
+}
+
 test('a member id is forgotten before its log', async (t) => {
   const node = await testNode(t);
   await node.init();
@@ -411,6 +502,17 @@ test('a member id is forgotten before its log', async (t) => {
   await next.load();
   t.is(next.state!.raftId, undefined);
 });
+
+/** As `docker node rm` does. */
+function removeNode(store: Store, nodeId: string): Promise<void> {
+  return store.transact((transaction) => {
+    const cluster = transaction.cluster()!;
+    const Until = new Date(Date.now() + 1e9).toISOString();
+    const RemovedNodes = { [nodeId]: { Until } };
+    transaction.update('cluster', { ...cluster, Private: { ...cluster.Private, RemovedNodes } });
+    transaction.remove('node', nodeId);
+  });
+}
 
 /** Repeats the write when the object has changed meanwhile. */
 async function untilWritten(write: () => Promise<void>): Promise<void> {

@@ -38,15 +38,17 @@ export class PortGuard {
     return withheld;
   }
 
-  /** Looks at the host now. @returns whether programs have other ports than before */
-  async look(ports: ReadonlySet<PortKey>): Promise<boolean> {
+  /** Looks at the host now. */
+  async look(ports: ReadonlySet<PortKey>): Promise<void> {
     const { programs, isHeld } = this.#options;
-    const before = this.#taken;
-    const taken = await programs.find(ports, isHeld);
+    this.#taken = await programs.find(ports, isHeld);
     this.#asked = ports;
-    this.#taken = taken;
-    return !sameReasons(before, taken);
   }
+}
+
+/** Why a task cannot have a host port, as a sentence. */
+export function hostPortRefusal(port: PortKey, why: string): string {
+  return `port ${port} cannot be published on this node: ${why}; free it, or publish another port`;
 }
 
 /** Whether two answers are the same. */

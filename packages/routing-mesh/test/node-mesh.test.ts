@@ -345,17 +345,29 @@ test('the daemon’s own ports are never served, whatever the state says, in eit
   fake.take();
   await t.throwsAsync(mesh.attach(attachment('task1', 9000, 8080)), {
     message:
-      'port tcp/8080 cannot be published on this node: the daemon of this node needs it itself',
+      'port tcp/8080 cannot be published on this node: the daemon of this node needs it itself; free it, or publish another port',
   });
   t.false(fake.take().some((call) => call.startsWith('balancer.attach')));
   await t.notThrowsAsync(mesh.attach(attachment('task2', 9000)));
+});
+
+test('a port that the daemon begins to listen on is given up within seconds', async (t) => {
+  const own: PortKey[] = [];
+  const { mesh, fake, clock } = await started(own);
+  await mesh.apply(state(1, 1, 2));
+  t.deepEqual(served(fake), [8080]);
+  own.push('tcp/8080');
+  await clock.advance(PORT_CHECK_MS);
+  await clock.until(() => mesh.conflicts.length === 1, 'it is reported');
+  t.deepEqual(served(fake), []);
 });
 
 test('a task whose host port a program has is refused with the reason', async (t) => {
   const { mesh, fake } = await started();
   fake.taken.set('tcp/80', 'nginx (pid 812) listens on it');
   await t.throwsAsync(mesh.attach(attachment('task1', 80)), {
-    message: 'port tcp/80 cannot be published on this node: nginx (pid 812) listens on it',
+    message:
+      'port tcp/80 cannot be published on this node: nginx (pid 812) listens on it; free it, or publish another port',
   });
   t.true(fake.take().includes('balancer.detach task1'));
   fake.taken.clear();

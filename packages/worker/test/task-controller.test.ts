@@ -34,6 +34,7 @@ class Bench {
   readonly statuses: TaskStatus[] = [];
   readonly needs = new TaskNeeds(OBJECT_KINDS, { putObject() {}, deleteObject() {} });
   meshRunning = true;
+  random = 0;
   startMesh = (): void => {};
   readonly #meshStarted = new Promise<void>((resolve) => (this.startMesh = resolve));
   readonly host: TaskHost;
@@ -46,6 +47,7 @@ class Bench {
       clock: this.clock,
       logger: silentLogger,
       starts: new Semaphore(STARTS_AT_ONCE),
+      random: () => this.random,
       leftovers: new Leftovers(this.clock),
       isolation: this.isolation,
       needs: this.needs,
@@ -92,19 +94,37 @@ test('A task reports the ports of its host that lead to it, until it has ended',
   const bench = new Bench();
   const fixed = { ...HTTP_PORT, PublishedPort: 8080, PublishMode: 'host' as const };
   const { PublishedPort: _, ...open } = { ...fixed, TargetPort: 53 };
+  const chosen = { ...open, PublishedPort: 49_152 };
   const controller = bench.add('t1', { ...published, ports: [HTTP_PORT, fixed, open] });
   await settle();
   t.is(controller.status.State, 'running');
-  t.deepEqual(controller.status.PortStatus, { Ports: [fixed, { ...open, PublishedPort: 53 }] });
+  t.deepEqual(controller.status.PortStatus, { Ports: [fixed, chosen] });
   t.deepEqual(bench.mesh.looks.at(-1), 'listens t1');
   t.deepEqual(
     bench.mesh.attached.get('t1')?.hostPorts?.map(({ publishedPort }) => publishedPort),
-    [8080, 53],
+    [8080, 49_152],
   );
   controller.update(makeTask('t1', { ...published, desired: 'shutdown' }));
   await settle();
   t.is(controller.status.State, 'shutdown');
   t.is(controller.status.PortStatus, undefined);
+});
+
+test('A host port that the spec leaves open is chosen, and chosen again while it is not free', async (t) => {
+  const bench = new Bench();
+  const open = { Protocol: 'tcp', TargetPort: 80, PublishMode: 'host' } as const;
+  bench.random = 0.5;
+  bench.mesh.onAttach = async () => {
+    bench.random = 0.999_99;
+    bench.mesh.onAttach = async () => {};
+    throw new Error('port tcp/57344 cannot be published on this node');
+  };
+  const controller = bench.add('t1', { ...published, ports: [{ ...open, PublishedPort: 0 }] });
+  await settle();
+  t.regex(controller.status.Message, /tcp\/57344 cannot be published/);
+  await bench.clock.advance(10_000);
+  t.is(controller.status.State, 'running');
+  t.deepEqual(controller.status.PortStatus, { Ports: [{ ...open, PublishedPort: 65_535 }] });
 });
 
 test('A task that an earlier version started reports its ports once it is taken over', async (t) => {
@@ -113,10 +133,11 @@ test('A task that an earlier version started reports its ports once it is taken 
   bench.runtime.tasks.set('t1', { state: 'running', ends: [] });
   const prepared = { containerId: 'c-t1' };
   const found = { taskId: 't1', sandboxId: 't1', state: 'running' as const, prepared };
-  const wishes = { ...published, ports: [fixed], observed: 'running' as const };
+  const { PublishedPort: _, ...open } = { ...fixed, TargetPort: 53 };
+  const wishes = { ...published, ports: [fixed, open], observed: 'running' as const };
   const controller = bench.add('t1', wishes, found);
   await settle();
-  t.deepEqual(controller.status.PortStatus, { Ports: [fixed] });
+  t.deepEqual(controller.status.PortStatus, { Ports: [fixed, { ...open, PublishedPort: 53 }] });
 });
 
 test('A task desired ready waits there, says why, and starts when desired running', async (t) => {

@@ -53,7 +53,10 @@ export interface Cluster extends Meta, ClientVersioned {
     /** PEM, PKCS #8. */
     readonly CAKey: string;
     readonly CACert: string;
-    /** Ids of removed nodes: their certificates are refused until they expire. */
+    /**
+     * Ids of removed nodes, below feature level 4: their certificates are refused until they expire. From that
+     * level on each is an object of its own (RemovedNode), as this one is written whole.
+     */
     readonly RemovedNodes: Readonly<Record<string, { readonly Until: string }>>;
   };
 }

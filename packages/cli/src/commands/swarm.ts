@@ -303,7 +303,7 @@ const RECONNECT: Command = {
         RemoteAddrs: args.positionals,
       },
     );
-    output.line("The node has the addresses; 'swarm info' shows whether it has found a manager.");
+    output.line("The node uses these addresses now; 'swarm info' shows whether all is well.");
     return 0;
   },
 };

@@ -9,7 +9,7 @@ import {
 } from '@swarm/api';
 import { managerPortsOf, nodeNameOf, portKeysOf } from '../store/object-keys.js';
 import type { StoreEvent, View } from '../store/store.js';
-import { isFixed, isIngress } from './publish-conflict.js';
+import { isFixed } from './publish-conflict.js';
 
 /** Where a node listens once it becomes a manager, unless `--listen-addr` says otherwise. */
 const MANAGER_PORT = 2377;
@@ -36,7 +36,7 @@ export function clusterPortConflict(view: View, port: PortConfig): string | unde
   const key = takenKey(port);
   const use = key && clusterPortUse(view, key);
   if (use === undefined) return undefined;
-  return `port '${port.PublishedPort || port.TargetPort}' (${port.Protocol}) belongs to the cluster: ${use}; publish another port`;
+  return `port '${port.PublishedPort}' (${port.Protocol}) belongs to the cluster: ${use}; publish another port`;
 }
 
 /**
@@ -94,8 +94,7 @@ function portsOf(node: Node | undefined): PortKey[] {
   return node === undefined ? [] : managerPortsOf(node);
 }
 
-/** The port of a host that the mapping takes; undefined while that is open. */
+/** The port of every host that the mapping takes; undefined where it is chosen. */
 function takenKey(port: PortConfig): PortKey | undefined {
-  if (isFixed(port)) return publishedKey(port);
-  return isIngress(port) ? undefined : portKey(port.Protocol, port.TargetPort);
+  return isFixed(port) ? publishedKey(port) : undefined;
 }

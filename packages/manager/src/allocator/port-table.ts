@@ -97,8 +97,6 @@ export class PortTable {
     for (const [at, port] of spec.entries()) {
       if (isFixed(port)) continue;
       if (!isIngress(port)) {
-        const conflict = clusterPortConflict(this.#view, port);
-        if (conflict !== undefined) return { error: conflict };
         // The node chooses the port and reports it in the task's PortStatus.
         const { PublishedPort: _chosen, ...open } = port;
         ports[at] = open;

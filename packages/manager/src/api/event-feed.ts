@@ -1,5 +1,5 @@
 import type { SetAside } from '../set-aside.js';
-import type { Store, StoreChange, StoreEvent } from '../store/store.js';
+import type { Kind, Store, StoreChange, StoreEvent } from '../store/store.js';
 import { serviceAttributes, nodeAttributes } from './present/event.js';
 
 /** Events kept for `since`, as many as Docker keeps. */
@@ -82,9 +82,11 @@ function toEvent(event: StoreEvent, atMs: number): ClusterEvent | undefined {
 
 type ShownEvent = Extract<StoreEvent, { readonly kind: ClusterEvent['Type'] }>;
 
-/** Tasks and the cluster object have no events in Docker, and Docker does not know revisions. */
+/** Kinds without events in Docker, and those that Docker does not know. */
+const HIDDEN: readonly Kind[] = ['task', 'cluster', 'revision', 'removed-node'];
+
 function isShown(event: StoreEvent): event is ShownEvent {
-  return event.kind !== 'task' && event.kind !== 'cluster' && event.kind !== 'revision';
+  return !HIDDEN.includes(event.kind);
 }
 
 function attributes(event: ShownEvent): Record<string, string> {

@@ -12,12 +12,14 @@ export {
   askToLeave,
   fetchMembers,
   JOIN_PATH,
+  type LeaveBody,
   type ManagerCalls,
   PROBE_PATH,
 } from './join-raft.js';
 export type { ForwardWay, LeaderAddress, LeaderLink, ProbeReply } from './leader-link.js';
 export { type LocalManager, selfInfo, type Start } from './local-manager.js';
 export { Manager, type ManagerOptions } from './manager.js';
+export { INSTANCE_HEADER, MemberInstances } from './member-instances.js';
 export { MovedManagers } from './moved-managers.js';
 export { NodeAddresses } from './node-addresses.js';
 export type { Admitted, NodePort, PortRoutes } from './node-port.js';

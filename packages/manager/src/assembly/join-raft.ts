@@ -194,20 +194,34 @@ export async function askToJoin(
   });
 }
 
+/** Body of the request to leave the Raft group; absent from older versions. */
+export interface LeaveBody {
+  /** The node undoes its join and forgets its key: the cluster should forget it too, not keep it as a worker. */
+  readonly withdraws: boolean;
+}
+
+/** @throws ApiError BAD_REQUEST */
+export function readLeaveBody({ raw, json }: { raw: Buffer; json(): unknown }): LeaveBody {
+  const body = raw.byteLength === 0 ? undefined : json();
+  const { withdraws } = (typeof body === 'object' && body !== null ? body : {}) as Readonly<
+    Record<string, unknown>
+  >;
+  return { withdraws: withdraws === true };
+}
+
 /**
- * Asks to leave the Raft group. When this resolves, the member is removed and its node is a worker. Any
- * manager takes the request and forwards it to the leader.
+ * Asks to leave the Raft group. When this resolves, the member is removed and its node is a worker, or is not
+ * in the cluster any more. Any manager takes the request and forwards it to the leader.
  */
 export async function askToLeave(
   calls: ManagerCalls,
   manager: string,
   timeoutMs = MEMBERS_TIMEOUT_MS,
+  body?: LeaveBody,
 ): Promise<void> {
   await calls.call({
-    address: manager,
-    method: 'DELETE',
-    path: JOIN_PATH,
-    timeoutMs,
+    ...{ address: manager, method: 'DELETE', path: JOIN_PATH, timeoutMs },
+    ...(body === undefined ? {} : { body }),
   });
 }
 

@@ -8,6 +8,8 @@ export type LeaderAddress = { readonly nodeId: string; readonly address: string 
 export interface ProbeReply {
   readonly nodeId: string;
   readonly leads: boolean;
+  /** The run of its daemon. Programs before it sent none. */
+  readonly instance?: string;
   /** Raft ids of the members that the leader hears from; only the leader sends them. */
   readonly reachable?: readonly number[];
 }

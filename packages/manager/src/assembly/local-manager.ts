@@ -6,6 +6,8 @@ export interface LocalManager {
   readonly nodeId: string;
   readonly clusterId: string;
   readonly raftId: number;
+  /** Random, of this run of the daemon: see MemberInstances. */
+  readonly instance: string;
   /** `host:port` at which other managers and all nodes reach this one. */
   readonly advertiseAddress: string;
   /** Where it listens. */

@@ -56,6 +56,7 @@ import type { LeaderAddress, LeaderLink } from './leader-link.js';
 import { LeaderLoops } from './leader-loops.js';
 import { PEER_HEADER, writePeer } from './forwarded.js';
 import { type LocalManager, selfInfo, type Start } from './local-manager.js';
+import { MemberInstances } from './member-instances.js';
 import type { MovedManagers } from './moved-managers.js';
 import { NodeAddresses } from './node-addresses.js';
 import type { Admitted, NodePort, PortRoutes } from './node-port.js';
@@ -80,7 +81,7 @@ const QUORUM_LOST_AFTER_MS = 4000;
 export interface ManagerOptions {
   readonly self: Pick<
     LocalManager,
-    'nodeId' | 'clusterId' | 'raftId' | 'advertiseAddress' | 'identity'
+    'nodeId' | 'clusterId' | 'raftId' | 'instance' | 'advertiseAddress' | 'identity'
   >;
   readonly start: Start;
   readonly clock: Clock;
@@ -145,6 +146,7 @@ export class Manager implements ManagerAccess {
         id: self.raftId,
         ...(start.kind === 'found' ? { members: [selfInfo(self)] } : {}),
         ...(start.kind === 'join' ? { seeds: start.seeds } : {}),
+        ...(start.kind === 'restart' ? { returns: true } : {}),
         storage: options.log,
         transport: options.transport,
         stateMachine: state,
@@ -253,8 +255,13 @@ export class Manager implements ManagerAccess {
     this.#endings.push(raft.onLeadership((state) => this.#follow(state)));
     // It may have become leader before we listened.
     this.#follow(raft.currentLeadership);
+    const instances = new MemberInstances({
+      members: () => raft.status().members.map(({ info }) => info),
+      ...{ moved: options.moved, calls, logger },
+    });
     const routes = new NodeRoutes({
       self,
+      instances,
       calls,
       moved: options.moved,
       raft,
@@ -276,6 +283,7 @@ export class Manager implements ManagerAccess {
       authority: this.#authority,
       standing,
       strangers: this.#strangers,
+      instances,
       node: (method, path) => routes.find(method, path),
       dispatcher: (socket, peer) => this.#acceptAgent(socket, peer),
       expired: ({ subject, expiresAtMs }) =>

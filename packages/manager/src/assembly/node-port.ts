@@ -2,6 +2,7 @@ import type { Metric } from '@swarm/raft';
 import type { NodeKind, Proof, Trust } from '@swarm/identity';
 import type { Authority, Strangers } from '../authority/index.js';
 import type { NodeSocket } from '../dispatcher/node-socket.js';
+import type { MemberInstances } from './member-instances.js';
 import type { NodeAddresses } from './node-addresses.js';
 import type { NodeRoute } from './node-routes.js';
 import type { StandingConnections } from './standing.js';
@@ -21,6 +22,8 @@ export interface PortRoutes {
   readonly standing: StandingConnections;
   /** Nodes of this cluster's CA that the port turned away because the store does not know them. */
   readonly strangers: Pick<Strangers, 'note'>;
+  /** Tells a manager from its copy. */
+  readonly instances: Pick<MemberInstances, 'check' | 'opened'>;
   /** Finds the route of a small JSON request among nodes; undefined for other paths. */
   node(method: string, path: string): NodeRoute | undefined;
   dispatcher(socket: NodeSocket, peer: Admitted & { readonly protocol: number }): void;

@@ -6,6 +6,7 @@ import { checkValidity, type Right, type Trust } from '@swarm/identity';
 import type { Authority } from '../authority/index.js';
 import type { CaServer } from '../ca/ca-server.js';
 import { makeWorker } from '../role-manager/make-worker.js';
+import { removeNode } from '../role-manager/remove-node.js';
 import type { RoleNotes } from '../role-manager/role-notes.js';
 import type { Store } from '../store/store.js';
 import { FORWARD, noForwarder, PEER_HEADER, type Peer, readPeer, writePeer } from './forwarded.js';
@@ -16,9 +17,11 @@ import {
   type ManagerCalls,
   PROBE_PATH,
   readJoinBody,
+  readLeaveBody,
 } from './join-raft.js';
 import type { LeaderLink, ProbeReply } from './leader-link.js';
 import type { LocalManager } from './local-manager.js';
+import { INSTANCE_HEADER, type MemberInstances } from './member-instances.js';
 import type { MovedManagers } from './moved-managers.js';
 
 const LEADER_POLL_MS = 50;
@@ -49,7 +52,8 @@ export const ANY_TIME: readonly string[] = ['POST /ca/certificates'];
 export const ANSWERED = Symbol('answered');
 
 export interface NodeRoutesContext {
-  readonly self: Pick<LocalManager, 'nodeId' | 'advertiseAddress'>;
+  readonly self: Pick<LocalManager, 'nodeId' | 'advertiseAddress' | 'instance'>;
+  readonly instances: Pick<MemberInstances, 'check'>;
   readonly calls: ManagerCalls;
   readonly moved: Pick<MovedManagers, 'addressesOf'>;
   readonly raft: RaftNode;
@@ -90,7 +94,7 @@ export class NodeRoutes {
         this.#onLeader(asked, `POST ${JOIN_PATH}`, (peer) => this.#admit(asked, nodeIdOf(peer))),
       ),
       route(`DELETE ${JOIN_PATH}`, (asked) =>
-        this.#onLeader(asked, `DELETE ${JOIN_PATH}`, (peer) => this.#letGo(nodeIdOf(peer))),
+        this.#onLeader(asked, `DELETE ${JOIN_PATH}`, (peer) => this.#letGo(asked, nodeIdOf(peer))),
       ),
     ]);
   }
@@ -102,11 +106,11 @@ export class NodeRoutes {
 
   #probed(): ProbeReply {
     const { self, raft, isLeader } = this.#context;
-    const { nodeId } = self;
-    if (!isLeader()) return { nodeId, leads: false };
+    const { nodeId, instance } = self;
+    if (!isLeader()) return { nodeId, instance, leads: false };
     const { id, members } = raft.status();
     const heard = members.filter(({ info, reachable }) => reachable || info.id === id);
-    return { nodeId, leads: true, reachable: heard.map(({ info }) => info.id) };
+    return { nodeId, instance, leads: true, reachable: heard.map(({ info }) => info.id) };
   }
 
   /** The members, each at the address where it was last known to answer. */
@@ -119,7 +123,8 @@ export class NodeRoutes {
   }
 
   async #admit(asked: NodeRequest, nodeId: string): Promise<unknown> {
-    const { raft, store, self, calls, logger, roleNotes } = this.#context;
+    const { raft, store, self, calls, logger, roleNotes, instances } = this.#context;
+    await instances.check(nodeId, asked.request.headers[INSTANCE_HEADER]);
     const { raftId, address, program } = readJoinBody(asked.json());
     const member = { id: raftId, address, nodeId };
     // A node that dies on the way, or gives up, leaves no learner behind that nobody waits for.
@@ -139,9 +144,11 @@ export class NodeRoutes {
     }
   }
 
-  /** Removes a member that asked to leave from the group, and makes its node a worker. */
-  async #letGo(nodeId: string): Promise<unknown> {
-    const { raft, store } = this.#context;
+  /** Removes a member that asked to leave from the group, and makes its node a worker or removes it too. */
+  async #letGo(asked: NodeRequest, nodeId: string): Promise<unknown> {
+    const { raft, store, clock, instances } = this.#context;
+    const { withdraws } = readLeaveBody(asked);
+    await instances.check(nodeId, asked.request.headers[INSTANCE_HEADER]);
     // It has two ids while it comes back under a new one.
     for (const { info } of raft.status().members) {
       if (info.nodeId === nodeId) await raft.removeMember(info.id);
@@ -149,7 +156,10 @@ export class NodeRoutes {
     // Without this, its object would still ask for a manager, and it would join again.
     for (let attempt = 1; ; attempt += 1) {
       try {
-        await store.transact((transaction) => makeWorker(transaction, nodeId));
+        await store.transact((transaction) => {
+          if (withdraws) removeNode(transaction, nodeId, clock.now());
+          else makeWorker(transaction, nodeId);
+        });
         return {};
       } catch (error) {
         const changed = error instanceof ApiError && error.code === 'OUT_OF_SEQUENCE';

@@ -85,9 +85,14 @@ export class OwnAddress {
     this.#options.clock.clearTimeout(this.#timer);
   }
 
-  /** A member that is not in the configuration joins with its address. */
+  /**
+   * Whether the configuration has another address. A member that is not in it joins with its address; one
+   * that is alone leads first.
+   */
   #isUnknown(): boolean {
-    const { members } = this.#options.raft.status();
+    const { raft, isLeader } = this.#options;
+    const { members } = raft.status();
+    if (members.length === 1 && !isLeader()) return false;
     const known = members.find(({ info }) => info.id === this.#self.id);
     return known !== undefined && canonical(known.info.address) !== this.#self.address;
   }

@@ -27,7 +27,7 @@ export interface AuthorityContext {
  * Before it denies a request because of something it may not know yet, it catches up and looks again. And
  * because it catches up over Raft, it lets another manager into Raft on the strength of its certificate
  * alone: when that manager is in the group's configuration, or when nothing stored here contradicts the
- * certificate and there is no other known leader to ask. RemovedNodes holds every removed node until its
+ * certificate and there is no other known leader to ask. Every removed node is remembered until its
  * last certificate has expired, so a node that is in neither place joined later.
  */
 export class Authority {
@@ -69,7 +69,7 @@ export class Authority {
     if (proof === undefined) return NOBODY;
     const { view } = this.#context;
     const { nodeId, role } = proof.subject;
-    refuseRemoved(view.cluster(), nodeId);
+    refuseRemoved(view, nodeId);
     const node = view.get('node', nodeId);
     if (role === 'worker') return { kind: node === undefined ? 'unknown' : 'worker', nodeId };
     if (node?.Spec.Role === 'manager') return { kind: 'manager', nodeId };

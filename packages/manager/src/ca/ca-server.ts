@@ -138,7 +138,7 @@ export function createCaServer(context: CaServerContext): CaServer {
     const publicKey = await issuer.readRequest(request.csr);
     const { ID: clusterId, Private, Spec } = cluster();
     const nodeId = nodeIdOf(clusterId, publicKey);
-    refuseRemoved(cluster(), nodeId);
+    refuseRemoved(store, nodeId);
     // The same key again: the answer to an earlier request was lost, and this is the same node.
     const known = store.get('node', nodeId);
     if (known !== undefined) {
@@ -196,7 +196,7 @@ export function createCaServer(context: CaServerContext): CaServer {
   }
 
   async function renew(nodeId: string, publicKey: ArrayBuffer): Promise<CertificateReply> {
-    refuseRemoved(cluster(), nodeId);
+    refuseRemoved(store, nodeId);
     for (let attempt = 1; ; attempt += 1) {
       const node = store.get('node', nodeId);
       if (node === undefined) {

@@ -1,13 +1,17 @@
-import { ApiError, type Cluster } from '@swarm/api';
+import { ApiError } from '@swarm/api';
 import { REJOIN } from '@swarm/identity';
+import type { View } from '../store/store.js';
 
-/**
- * Refuses a removed node while the cluster remembers it (Cluster.Private.RemovedNodes): until a week after its
- * last certificate expires.
- * @throws ApiError PERMISSION_DENIED
- */
-export function refuseRemoved(cluster: Cluster | undefined, nodeId: string): void {
-  if (!Object.hasOwn(cluster?.Private.RemovedNodes ?? {}, nodeId)) return;
+/** Whether the node was removed, and the cluster remembers it: until a week after its last certificate expires. */
+export function isRemoved(view: View, nodeId: string): boolean {
+  if (view.get('removed-node', nodeId) !== undefined) return true;
+  // Of a cluster below feature level 4, or not moved yet.
+  return Object.hasOwn(view.cluster()?.Private.RemovedNodes ?? {}, nodeId);
+}
+
+/** @throws ApiError PERMISSION_DENIED for a removed node */
+export function refuseRemoved(view: View, nodeId: string): void {
+  if (!isRemoved(view, nodeId)) return;
   throw new ApiError(
     'PERMISSION_DENIED',
     `Node ${nodeId} was removed from the cluster; to use it again, ${REJOIN}.`,

@@ -8,7 +8,7 @@ import { isUp } from './observations.js';
 import { newest, type Slot } from './slot.js';
 import { isMoved } from './stop.js';
 import { formatTime, parseTime, stateSince } from './time.js';
-import { hasStood, isKnownGood } from './trial.js';
+import { hasStood, isKnownGood, isOnTrial } from './trial.js';
 import {
   currentRules,
   isPaused,
@@ -90,10 +90,7 @@ export function continueUpdate(pass: Pass, slots: readonly Slot[], isComplete: b
   }
   if (outdated.length > 0 || !isComplete || !isSettled(pass, slots, rules)) {
     const isHeld = untouched <= 0 && outdated.some((slot) => !memory.touched.has(slot.key));
-    setMessage(
-      pass,
-      waitingFor(pass, slots, rules) ?? (isHeld ? watching(pass, slots, rules) : undefined),
-    );
+    setMessage(pass, waitingFor(pass, slots, rules) ?? watching(pass, slots, rules, isHeld));
   } else complete(pass);
 }
 
@@ -340,17 +337,26 @@ function waitingFor(pass: Pass, slots: readonly Slot[], rules: UpdateRules): str
   return undefined;
 }
 
-/** What the rest waits for once the first batch is up. */
+/**
+ * What the update waits for once its tasks are up.
+ * @param isHeld whether slots wait for the first batch to stand
+ */
 function watching(
-  { observations }: Pass,
+  pass: Pass,
   slots: readonly Slot[],
   rules: UpdateRules,
+  isHeld: boolean,
 ): string | undefined {
-  const { touched, settledAt } = observations;
+  const { touched, settledAt } = pass.observations;
   const isWatched = ({ key, target }: Slot) =>
     !touched.has(key) || settledAt.has(key) || (target !== undefined && isUp(target));
   if (!slots.every(isWatched)) return undefined;
-  return `watching the first tasks for ${rules.monitorMs / 1000}s before the others follow`;
+  const seconds = rules.monitorMs / 1000;
+  if (isHeld) return `watching the first tasks for ${seconds}s before the others follow`;
+  const isTried = slots.some(
+    (slot) => slot.target !== undefined && isOnTrial(pass, slot, slot.target),
+  );
+  return isTried ? `watching the new tasks for ${seconds}s before the old ones stop` : undefined;
 }
 
 function setMessage(pass: Pass, wait: string | undefined): void {

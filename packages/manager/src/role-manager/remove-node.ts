@@ -1,8 +1,12 @@
 import type { Cluster, Node } from '@swarm/api';
-import type { Transaction } from '../store/store.js';
+import { isRemoved } from '../ca/removed.js';
+import { levelOf, REMOVED_NODES_LEVEL } from '../store/feature-levels.js';
+import type { Transaction, View } from '../store/store.js';
 
 /** How long past its expiry a removed node's certificate is refused: clocks of hosts differ. */
 const REFUSE_AFTER_EXPIRY_MS = 7 * 24 * 60 * 60 * 1000;
+/** Entries that one transaction moves. */
+const AT_ONCE = 100;
 /** Assumed lifetime of a certificate whose expiry is unknown: the longest default. */
 const UNKNOWN_LIFE_MS = 90 * 24 * 60 * 60 * 1000;
 
@@ -24,17 +28,48 @@ export function refuseNode(
   nowMs: number,
 ): void {
   const cluster = transaction.cluster();
-  if (cluster === undefined || Object.hasOwn(cluster.Private.RemovedNodes, node.ID)) return;
+  if (cluster === undefined || isRemoved(transaction, node.ID)) return;
   const expires = Date.parse(node.CertificateExpiresAt ?? '');
   const untilMs =
     (Number.isNaN(expires) ? nowMs + UNKNOWN_LIFE_MS : expires) + REFUSE_AFTER_EXPIRY_MS;
+  const Until = new Date(untilMs).toISOString();
+  if (levelOf(cluster) >= REMOVED_NODES_LEVEL) {
+    transaction.create('removed-node', { ID: node.ID, Until });
+    return;
+  }
   updateRemoved(transaction, cluster, {
     ...cluster.Private.RemovedNodes,
-    [node.ID]: { Until: new Date(untilMs).toISOString() },
+    [node.ID]: { Until },
   });
 }
 
-/** Forgets removed nodes whose certificates have expired. */
+/**
+ * Makes entries of the cluster's object, where they were below feature level 4, objects of their own.
+ * @returns whether there may be more
+ */
+export function moveRemoved(transaction: Transaction): boolean {
+  const cluster = transaction.cluster();
+  if (cluster === undefined || levelOf(cluster) < REMOVED_NODES_LEVEL) return false;
+  const all = Object.entries(cluster.Private.RemovedNodes);
+  if (all.length === 0) return false;
+  for (const [ID, { Until }] of all.slice(0, AT_ONCE)) {
+    if (transaction.get('removed-node', ID) === undefined)
+      transaction.create('removed-node', { ID, Until });
+  }
+  updateRemoved(transaction, cluster, Object.fromEntries(all.slice(AT_ONCE)));
+  return all.length > AT_ONCE;
+}
+
+/** Ids of removed nodes whose certificates have expired: they may be forgotten. Looks at all. */
+export function expiredRemoved(view: View, nowMs: number): string[] {
+  const expired: string[] = [];
+  for (const { ID, Until } of view.list('removed-node')) {
+    if (Date.parse(Until) <= nowMs) expired.push(ID);
+  }
+  return expired;
+}
+
+/** Forgets removed nodes of the cluster's object whose certificates have expired. */
 export function pruneRemoved(transaction: Transaction, nowMs: number): void {
   const cluster = transaction.cluster();
   if (cluster === undefined) return;

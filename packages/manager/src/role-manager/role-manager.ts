@@ -6,11 +6,13 @@ import type { StoreChange, View } from '../store/store.js';
 import type { Member } from './can-demote.js';
 import { Departures } from './departures.js';
 import type { Membership } from './membership.js';
-import { pruneRemoved, refuseNode } from './remove-node.js';
+import { expiredRemoved, moveRemoved, pruneRemoved, refuseNode } from './remove-node.js';
 import { RoleNotes } from './role-notes.js';
 
 /** Interval between passes without events: retries what failed and notices what has no event. */
 const RECONCILE_MS = 5_000;
+/** Certificates live for days, so an expired one may be remembered for longer. */
+const LOOK_FOR_EXPIRED_MS = 60 * 60 * 1000;
 
 /**
  * Makes Raft membership follow the roles that nodes should have. A demoted node leaves the Raft group
@@ -37,6 +39,8 @@ class RoleManagerRun {
   /** Nodes that do not exist, of tasks that may not have been given up yet. */
   readonly #gone = new Set<string>();
   #timer: Timer;
+  /** Monotonic. */
+  #lookAgainMs = 0;
   #pass: Promise<void> | undefined;
   #again = false;
   #stopped = false;
@@ -173,6 +177,36 @@ class RoleManagerRun {
     );
   }
 
+  /** Forgets removed nodes whose certificates have expired. Looks once an hour: it may be thousands. */
+  async #forgetExpired(): Promise<void> {
+    const { store, clock } = this.#context;
+    await this.#moveRemoved();
+    if (clock.monotonicMs() < this.#lookAgainMs) return;
+    await this.#writer.write([(transaction) => pruneRemoved(transaction, clock.now())]);
+    const expired = expiredRemoved(store, clock.now());
+    await this.#writer.write(
+      expired.map((ID) => (transaction) => {
+        if (transaction.get('removed-node', ID) !== undefined)
+          transaction.remove('removed-node', ID);
+      }),
+    );
+    this.#lookAgainMs = clock.monotonicMs() + LOOK_FOR_EXPIRED_MS;
+  }
+
+  async #moveRemoved(): Promise<void> {
+    const hasSome = () =>
+      Object.keys(this.#context.store.cluster()?.Private.RemovedNodes ?? {}).length > 0;
+    let isMore = hasSome();
+    while (isMore && !this.#stopped) {
+      isMore = false;
+      await this.#writer.write([
+        (transaction) => {
+          isMore = moveRemoved(transaction);
+        },
+      ]);
+    }
+  }
+
   /** Refuses the certificates of nodes that are gone, and gives up their tasks. */
   async #cleanUp(): Promise<void> {
     const { store, clock } = this.#context;
@@ -180,7 +214,7 @@ class RoleManagerRun {
       await this.#writer.write([(transaction) => refuseNode(transaction, node, clock.now())]);
       this.#removed.delete(node.ID);
     }
-    await this.#writer.write([(transaction) => pruneRemoved(transaction, clock.now())]);
+    await this.#forgetExpired();
     for (const nodeId of [...this.#gone]) {
       const message = 'the node was removed from the cluster';
       // First, because a task may come to the node while its others are written.

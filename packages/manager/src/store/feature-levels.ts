@@ -31,8 +31,11 @@ export interface FeatureLevels {
   readonly fields: readonly FieldLevel[];
 }
 
+/** From here on a removed node is an object of its own; below, an entry of the cluster's. */
+export const REMOVED_NODES_LEVEL = 4;
+
 export const FEATURE_LEVELS: FeatureLevels = {
-  kinds: {},
+  kinds: { 'removed-node': REMOVED_NODES_LEVEL },
   actions: {},
   fields: [
     // What nodes report. Without it, a published port says nothing of the nodes that do not serve it.

@@ -13,6 +13,7 @@ export const KIND_CODES = {
   secret: 6,
   config: 7,
   revision: 8,
+  'removed-node': 9,
 } as const satisfies Record<Kind, number>;
 
 /** In the order in which a snapshot lists them. */

@@ -143,4 +143,6 @@ export const MENDS: Readonly<Record<Kind, readonly Mend[]>> = {
     ...leaveOut('Outcome', 'Message', 'EndedAt', 'CompletedAt'),
     texts('Spec.Labels'),
   ],
+  // To forget a removed node too early would let it in again.
+  'removed-node': [...META, put('Until', NEVER)],
 };

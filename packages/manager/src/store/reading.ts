@@ -4,6 +4,7 @@ import {
   networkShape,
   nodeShape,
   type RecordShape,
+  removedNodeShape,
   revisionShape,
   secretShape,
   serviceShape,
@@ -45,6 +46,7 @@ const SHAPES: { readonly [K in Kind]: RecordShape<Objects[K]> } = {
   secret: secretShape,
   config: configShape,
   revision: revisionShape,
+  'removed-node': removedNodeShape,
 };
 
 const FIELDS: ReadonlyMap<Kind, readonly Field[]> = new Map(

@@ -5,6 +5,7 @@ import type {
   Network,
   Node,
   PortKey,
+  RemovedNode,
   Revision,
   Secret,
   Service,
@@ -21,6 +22,7 @@ export interface Objects {
   secret: Secret;
   config: Config;
   revision: Revision;
+  'removed-node': RemovedNode;
 }
 export type Kind = keyof Objects;
 

@@ -509,7 +509,7 @@ test('a removed node is remembered until the last of its certificates expires, n
   t.true(Date.parse(new X509Certificate(renewed.certificate).validTo) < lastMs);
   t.is(Date.parse(store.get('node', joined.nodeId)!.CertificateExpiresAt!), lastMs);
   await store.transact((transaction) => removeNode(transaction, joined.nodeId, clock.now()));
-  const { Until } = store.cluster()!.Private.RemovedNodes[joined.nodeId]!;
+  const { Until } = store.get('removed-node', joined.nodeId)!;
   t.true(Date.parse(Until) >= lastMs);
 });
 

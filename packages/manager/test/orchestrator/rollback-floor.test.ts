@@ -14,6 +14,7 @@ interface Setup {
   /** Of tasks of bad specs. */
   readonly bad?: (task: Task) => Behaviour;
   readonly stopMs?: number;
+  readonly isGlobal?: boolean;
 }
 
 async function running(setup: Setup): Promise<OrchestratorWorld> {
@@ -23,9 +24,9 @@ async function running(setup: Setup): Promise<OrchestratorWorld> {
     ...(isGood(task) ? {} : bad(task)),
     ...(stopMs !== undefined && { stopMs }),
   });
-  await world.nodes('n1', 'n2');
+  await world.nodes('n1', 'n2', ...(setup.isGlobal ? ['n3'] : []));
   await world.service({
-    Mode: { Replicated: { Replicas: setup.replicas ?? 4 } },
+    Mode: setup.isGlobal ? { Global: {} } : { Replicated: { Replicas: setup.replicas ?? 4 } },
     TaskTemplate: {
       ContainerSpec: { Image: 'v1' },
       ForceUpdate: 0,
@@ -113,6 +114,25 @@ for (const Order of orders) {
   });
 }
 
+test('global: what is down on a paused node does not hold up a rollback', async (t) => {
+  const world = await running({
+    update: { Parallelism: 0, FailureAction: 'pause' },
+    rollback: { Parallelism: 1 },
+    bad: ({ NodeID }) => (NodeID === 'n1' ? { end: 'failed', endAfterMs: 20_000 } : {}),
+    isGlobal: true,
+  });
+  await world.image('bad');
+  await world.clock.advance(10_000);
+  t.deepEqual(world.images(), ['bad', 'bad', 'bad']);
+  await world.availability('n1', 'pause');
+  await world.clock.advance(20_000);
+  t.deepEqual(world.images(), ['bad', 'bad']);
+  await world.rollBack();
+  await world.clock.advance(20_000);
+  t.deepEqual(world.images(), ['v1', 'v1']);
+  await world.stop();
+});
+
 test('start-first: a pause leaves every old task in place, and stops the new ones beside them', async (t) => {
   const world = await running({
     update: { Parallelism: 4, Order: 'start-first', FailureAction: 'pause' },
@@ -122,7 +142,8 @@ test('start-first: a pause leaves every old task in place, and stops the new one
   await world.image('bad');
   await world.clock.advance(1500);
   t.is(world.up().length, 8, 'on trial');
-  t.is(world.message(), 'update in progress');
+  const watching = 'watching the new tasks for 5s before the old ones stop';
+  t.is(world.message(), `update in progress; ${watching}`);
   await world.clock.advance(5000);
   t.is(world.state(), 'paused');
   t.deepEqual(world.images(), ['v1', 'v1', 'v1', 'v1']);

@@ -109,7 +109,8 @@ async function run(seed: number): Promise<string | undefined> {
   const stores = createTestStores(clocks);
   const skews = new Map(['n1', 'n2', 'n3'].map((id) => [id, hours()]));
   const bytes = (size: number) => Uint8Array.from({ length: size }, () => random(256));
-  const lead = (at: number) => new SkewedLeader(stores[at] as TestStore, clocks[at] as Clock, bytes);
+  const lead = (at: number) =>
+    new SkewedLeader(stores[at] as TestStore, clocks[at] as Clock, bytes);
 
   let fault: string | undefined;
   const [first] = stores as [TestStore];

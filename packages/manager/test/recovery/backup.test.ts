@@ -72,6 +72,7 @@ async function use(body: (world: World) => Promise<void>): Promise<void> {
     nodeId: 'node-1',
     clusterId: CLUSTER_ID,
     raftId: 11,
+    instance: 'run1',
     advertiseAddress: '198.18.0.11:2377',
     listen: { host: '198.18.0.11', port: 2377 },
     folder: join(folder, 'raft'),

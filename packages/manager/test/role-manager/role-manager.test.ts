@@ -1,5 +1,12 @@
 import { randomBytes } from 'node:crypto';
-import { type Node, type NodeRole, type NodeState, silentLogger } from '@swarm/api';
+import {
+  type Cluster,
+  type Node,
+  type NodeRole,
+  type NodeState,
+  PROGRAM,
+  silentLogger,
+} from '@swarm/api';
 import test, { type ExecutionContext } from 'ava';
 import {
   canDemote,
@@ -10,6 +17,7 @@ import {
   roleChange,
   RoleNotes,
 } from '../../src/role-manager/index.js';
+import { refuseRemoved } from '../../src/ca/removed.js';
 import { clusterDraft, root } from '../ca/cluster.js';
 import { servingTask } from '../dispatcher/harness.js';
 import { nodeDraft, patch, put } from '../support/objects.js';
@@ -73,10 +81,14 @@ class Group implements Membership {
   }
 }
 
-async function world(t: ExecutionContext, group: Group) {
+async function world(
+  t: ExecutionContext,
+  group: Group,
+  FeatureLevel = PROGRAM.FeatureLevel.Newest,
+) {
   const clock = new VirtualClock(START_MS);
   const store = createTestStore({ clock });
-  await put(store, 'cluster', await clusterDraft(await root(clock.now())));
+  await put(store, 'cluster', { ...(await clusterDraft(await root(clock.now()))), FeatureLevel });
   for (const { nodeId, raftId, address } of group.list) {
     await put(
       store,
@@ -321,7 +333,7 @@ test('a removed node’s certificate is refused until a week after it expires, i
   // Removed without refusing its certificate.
   await store.transact((transaction) => transaction.remove('node', 'w2'));
   await clock.advance(0);
-  const removed = () => Object.keys(store.cluster()!.Private.RemovedNodes);
+  const removed = () => [...store.list('removed-node')].map(({ ID }) => ID);
   t.deepEqual(removed(), ['w1', 'w2']);
   t.is(store.get('task', 'runs')?.Status.State, 'orphaned');
   t.is(store.get('task', 'ended')?.Status.State, 'failed');
@@ -329,6 +341,50 @@ test('a removed node’s certificate is refused until a week after it expires, i
   t.deepEqual(removed(), ['w1', 'w2']);
   await clock.advance(0.2 * day);
   t.deepEqual(removed(), []);
+});
+
+test('from feature level 4 on a removed node is an object of its own, until its certificates have expired', async (t) => {
+  const { clock, store, loop } = await world(t, new Group([member(1)]));
+  const day = 24 * 60 * 60 * 1000;
+  const CertificateExpiresAt = new Date(clock.now() + 10 * day).toISOString();
+  await put(store, 'node', nodeDraft('w1', { CertificateExpiresAt }));
+  loop.start();
+  await clock.advance(0);
+  const { Version } = store.cluster()!;
+  await store.transact((transaction) => removeNode(transaction, 'w1', clock.now()));
+  await clock.advance(60_000);
+  t.deepEqual(store.cluster()!.Version, Version, 'what is written whole stays as it was');
+  t.throws(() => refuseRemoved(store, 'w1'), { code: 'PERMISSION_DENIED' });
+  await clock.advance(16.9 * day);
+  t.throws(() => refuseRemoved(store, 'w1'), { code: 'PERMISSION_DENIED' });
+  await clock.advance(0.2 * day);
+  t.notThrows(() => refuseRemoved(store, 'w1'));
+  t.is(store.count('removed-node'), 0);
+});
+
+test('when the cluster rises to level 4, nodes that were removed before become objects, and stay refused', async (t) => {
+  const { clock, store, loop } = await world(t, new Group([member(1)]), 3);
+  const [{ ID }] = [...store.list('cluster')] as [Cluster];
+  const Until = new Date(clock.now() + 1e9).toISOString();
+  const RemovedNodes = Object.fromEntries(
+    Array.from({ length: 250 }, (_, i) => [`old${i}`, { Until }]),
+  );
+  const write = (FeatureLevel: number) =>
+    patch(store, 'cluster', ID, (cluster) => ({
+      ...cluster,
+      FeatureLevel,
+      Private: { ...cluster.Private, RemovedNodes },
+    }));
+  await write(3);
+  loop.start();
+  await clock.advance(10_000);
+  t.is(store.count('removed-node'), 0);
+  t.throws(() => refuseRemoved(store, 'old7'));
+  await write(4);
+  await clock.advance(10_000);
+  t.is(store.count('removed-node'), 250);
+  t.deepEqual(store.cluster()!.Private.RemovedNodes, {});
+  t.throws(() => refuseRemoved(store, 'old7'));
 });
 
 test('a stopped role manager does nothing', async (t) => {

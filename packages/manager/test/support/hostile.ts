@@ -47,6 +47,8 @@ export function fullDraft(kind: Kind, id: string): Draft<Kind> {
   switch (kind) {
     case 'cluster':
       return clusterDraft(id);
+    case 'removed-node':
+      return { ID: id, Until: '2027-01-01T00:00:00.000Z' } as Draft<'removed-node'>;
     case 'node':
       return nodeDraft(id, {
         Spec: { Name: id, Labels: { zone: 'a' }, Role: 'worker', Availability: 'active' },

@@ -10,6 +10,7 @@ import {
   hostOf,
   joinAddress,
   listenAddress,
+  listenFor,
   portOf,
 } from './addresses.js';
 
@@ -99,7 +100,7 @@ export function withAddresses(
         : state.dataPathAddress;
   return {
     ...state,
-    listen,
+    listen: listenFor(listen, advertise),
     advertiseAddress: advertise,
     dataPathAddress: dataPath,
     addressOrigins: origins,
@@ -109,6 +110,8 @@ export function withAddresses(
 /** What the host says about its addresses now. */
 export interface HostView {
   readonly interfaces: Interfaces;
+  /** Addresses that the host has although its interfaces do not list them: of one without a carrier. */
+  readonly silent?: ReadonlySet<string>;
   /** Our source address for packets to other managers; empty when there is no way to any. */
   readonly towards: string;
   /**
@@ -165,9 +168,10 @@ function found(
   what: keyof typeof FLAGS,
   address: string,
   origin: string,
-  { interfaces, towards, isSettled }: HostView,
+  { interfaces, silent, towards, isSettled }: HostView,
 ): { readonly host: string; readonly problem: string } {
-  if (origin === 'outside' || isOnHost(address, interfaces)) return { host: address, problem: '' };
+  const isThere = isOnHost(address, interfaces) || silent?.has(address) === true;
+  if (origin === 'outside' || isThere) return { host: address, problem: '' };
   const gone = `this host no longer has the ${what} address ${address}`;
   const advice = `'swarm reconnect ${FLAGS[what]} ADDRESS' gives the node another`;
   if (origin.startsWith('interface ')) {

@@ -65,6 +65,15 @@ export function listenAddress(
   };
 }
 
+/** Where to listen to be reached at this address: all of IPv4 does not include an IPv6 address. */
+export function listenFor(
+  listen: { readonly host: string; readonly port: number },
+  advertise: string,
+): { host: string; port: number } {
+  const isMissed = listen.host === '0.0.0.0' && isIPv6(split(advertise).host);
+  return { ...listen, host: isMissed ? '::' : listen.host };
+}
+
 /**
  * The address at which others reach this node: the one given (IP or interface), else the one it listens on,
  * else its only one. @throws ApiError INVALID_ARGUMENT when it has no address, or more than one
@@ -150,6 +159,24 @@ function isOurs(name: string): boolean {
 
 function isLinkLocal(address: string): boolean {
   return /^fe80:/i.test(address) || address.startsWith('169.254.');
+}
+
+/**
+ * Whether the host has the address, found by opening a port there: interfaces without a carrier are not
+ * listed, and keep their addresses.
+ */
+export function isBindable(address: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = createSocket(isIPv6(address) ? 'udp6' : 'udp4');
+    socket.once('error', () => {
+      socket.close();
+      resolve(false);
+    });
+    socket.bind({ address, port: 0, exclusive: true }, () => {
+      socket.close();
+      resolve(true);
+    });
+  });
 }
 
 /** Our source address for packets to `address` (`host:port`), found without sending any; '' when unknown. */

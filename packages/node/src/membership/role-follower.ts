@@ -65,6 +65,7 @@ export class RoleFollower {
   isBecomingManager(): boolean {
     const { files, managerPart } = this.#options;
     if (files.state === undefined || managerPart.manager !== undefined) return false;
+    if (files.state.raftJoined === true) return false;
     return files.role === 'manager' || (this.#node !== undefined && shouldBeManager(this.#node));
   }
 
@@ -143,7 +144,7 @@ export class RoleFollower {
     await files.saveIdentity({ rootCertificate, certificate, key });
     managerPart.renewIdentity();
     if (role === 'worker') await managerPart.drop();
-    else if (managerPart.manager === undefined) await managerPart.join(addresses(), signal());
+    else if (managerPart.manager === undefined) await this.#join();
     else if (this.#isOutside || (heard !== undefined && this.#mayBeOut(heard)))
       await managerPart.rejoin(addresses(), signal());
     this.#confirmed = heard;
@@ -156,15 +157,25 @@ export class RoleFollower {
    * quorum, so it must run before it can get a certificate.
    */
   async #resumeJoin(): Promise<void> {
-    const { files, managerPart, addresses, signal, logger } = this.#options;
+    const { files, managerPart, logger } = this.#options;
     if (files.role !== 'manager' || files.state?.raftId === undefined) return;
     if (managerPart.manager !== undefined) return;
     try {
-      await managerPart.join(addresses(), signal());
+      await this.#join();
     } catch (error) {
       // The node may be meant to be a worker by now; the next certificate tells.
       logger.warn({ error: (error as Error).message }, 'joining did not go on');
     }
+  }
+
+  /**
+   * A member that was in the group and does not run has an unusable log. With another log it must not go on
+   * under its id, and the cluster decides whether the node stays a manager.
+   */
+  async #join(): Promise<void> {
+    const { files, managerPart, addresses, signal } = this.#options;
+    if (files.state?.raftJoined === true) return;
+    await managerPart.join(addresses(), signal());
   }
 
   async #change<T>(work: () => Promise<T>): Promise<T> {

@@ -48,6 +48,7 @@ import {
   asApiError,
   FORWARD,
   FORWARDED_HEADER,
+  INSTANCE_HEADER,
   type MovedManagers,
   noForwarder,
   type NodePort,
@@ -237,8 +238,9 @@ export class Listener implements NodePort {
     const offered = isRaft ? requestProtocols(request) : sessionProtocols(request);
     this.#checkProtocols(nameOf(proof), offered);
     const peer = { ...principal, remoteAddress: addressOf(request.socket) };
+    if (isRaft) await this.#checkMember(request, peer.nodeId);
+    if (socket.destroyed) return;
     this.#door.takeOver(request.socket, isRaft ? 'raft' : 'agent');
-    if (isRaft) this.#noteAddress(request, peer.nodeId);
     const server = isRaft ? this.#raftSockets : this.#agentSockets;
     server.handleUpgrade(request, socket, head, (opened) => {
       if (isRaft) this.#options.raft.accept(opened, { nodeId: peer.nodeId }, path);
@@ -249,8 +251,13 @@ export class Listener implements NodePort {
     });
   }
 
-  /** Takes a member's word for its own address. */
-  #noteAddress({ headers }: IncomingMessage, nodeId: string): void {
+  /** Takes a member's word for its own address, unless it is the copy of another. @throws ApiError */
+  async #checkMember({ headers, socket }: IncomingMessage, nodeId: string): Promise<void> {
+    const { instances } = this.#routes;
+    await instances.check(nodeId, headers[INSTANCE_HEADER]);
+    const closed = instances.opened(nodeId, headers[INSTANCE_HEADER]);
+    if (socket.destroyed) closed();
+    else socket.once('close', closed);
     const claimed = parseHostPort(headers[ADDRESS_HEADER]);
     if (claimed !== undefined) this.#options.moved.note(nodeId, formatHostPort(claimed));
   }

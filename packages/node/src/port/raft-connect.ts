@@ -2,7 +2,12 @@ import { formatWindow, type Logger, PROGRAM, PROTOCOL_HEADER } from '@swarm/api'
 import { type MemberInfo, tlsConnect } from '@swarm/raft';
 import type { WebSocket } from 'ws';
 import { tlsClientOptions } from '@swarm/identity';
-import { ADDRESS_HEADER, type LocalManager, type MovedManagers } from '@swarm/manager/assembly';
+import {
+  ADDRESS_HEADER,
+  INSTANCE_HEADER,
+  type LocalManager,
+  type MovedManagers,
+} from '@swarm/manager/assembly';
 import { onRefusedHandshake } from './refused-handshake.js';
 
 /**
@@ -11,7 +16,7 @@ import { onRefusedHandshake } from './refused-handshake.js';
  * another manager refuses it, once for each reason.
  */
 export function raftConnect(
-  self: Pick<LocalManager, 'identity' | 'advertiseAddress'>,
+  self: Pick<LocalManager, 'identity' | 'advertiseAddress' | 'instance'>,
   moved: Pick<MovedManagers, 'addressesOf' | 'failed'>,
   logger: Logger,
 ): (member: MemberInfo, path: string) => WebSocket {
@@ -21,6 +26,7 @@ export function raftConnect(
     headers: {
       [PROTOCOL_HEADER]: formatWindow(PROGRAM.Protocol),
       [ADDRESS_HEADER]: self.advertiseAddress,
+      [INSTANCE_HEADER]: self.instance,
     },
   }));
   return (member, path) => {

@@ -533,8 +533,7 @@ function manager(id: string) {
 }
 
 function isRemoved(nodeId: string): boolean {
-  const cluster = world.manager.store.cluster();
-  return cluster !== undefined && Object.hasOwn(cluster.Private.RemovedNodes, nodeId);
+  return world.manager.store.get('removed-node', nodeId) !== undefined;
 }
 
 async function setRole(nodeId: string, Role: 'manager' | 'worker'): Promise<void> {

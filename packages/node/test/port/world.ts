@@ -114,6 +114,7 @@ export class PortWorld {
       self: {
         nodeId: 'first',
         clusterId: CLUSTER_ID,
+        instance: 'run1',
         raftId,
         advertiseAddress: `127.0.0.1:${port}`,
         listen: { host: '127.0.0.1', port },

@@ -109,6 +109,7 @@ export class InProcessManager {
       self: {
         nodeId,
         clusterId: CLUSTER_ID,
+        instance: 'run1',
         raftId,
         advertiseAddress: '198.18.0.1:2377',
         identity: () => identity,

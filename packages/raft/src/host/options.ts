@@ -94,6 +94,11 @@ export interface RaftNodeOptions {
   readonly members?: readonly MemberInfo[];
   /** Peers that a joining node may answer before it has learned the membership. */
   readonly seeds?: readonly MemberInfo[];
+  /**
+   * The member has run before. Its log cannot be empty then: an empty one takes the place of one that
+   * was lost, and with it went votes and entries that others count on. `open` refuses it.
+   */
+  readonly returns?: boolean;
   /** The node owns it from now on, and closes it when it stops. */
   readonly storage: LogStorage;
   /** The node owns it from now on, and closes it when it stops. */

@@ -7,7 +7,10 @@ import { StateBehindLogError } from './errors.js';
 import { Membership } from './membership.js';
 import type { RaftNodeOptions } from './options.js';
 
-export type RecoveryOptions = Pick<RaftNodeOptions, 'id' | 'members' | 'storage' | 'stateMachine'>;
+export type RecoveryOptions = Pick<
+  RaftNodeOptions,
+  'id' | 'members' | 'returns' | 'storage' | 'stateMachine'
+>;
 
 /** The point where a node resumes. */
 export interface Recovery {
@@ -24,12 +27,32 @@ export interface Recovery {
  * membership changes take effect then. The state machine's index proves nothing about our log,
  * which may still hold a tail that conflicts with a snapshot it installed.
  *
+ * When it fails, the storage is closed again.
+ *
  * @throws RaftConfigError, StorageCorruptError, StateBehindLogError, or what the storage throws
  */
 export async function recover(options: RecoveryOptions): Promise<Recovery> {
-  const { id, storage, stateMachine, members: founders } = options;
+  const { id, storage, members: founders } = options;
   if (founders !== undefined) checkFounders(id, founders);
-  let recovered = await storage.open();
+  const found = await storage.open();
+  try {
+    return await resume(options, found);
+  } catch (error) {
+    await storage.close().catch(() => undefined);
+    throw error;
+  }
+}
+
+async function resume(options: RecoveryOptions, found: Recovered): Promise<Recovery> {
+  const { id, storage, stateMachine, members: founders } = options;
+  let recovered = found;
+  if (options.returns === true && isNew(recovered)) {
+    throw new StorageCorruptError(
+      `The Raft log of member ${id} is gone: the member has run before, and its log is empty. What it ` +
+        'acknowledged may be lost, so it must not vote again under its id. Remove the member from the ' +
+        'cluster and let this node join again: it gets a new member id and a copy of the state.',
+    );
+  }
   // A founder's first start leaves the first entry behind. A joining member may have heard a leader
   // before its disk shows anything.
   const mayHavePromised = founders === undefined || !isNew(recovered);

@@ -151,6 +151,21 @@ test('a log that ends before its commit is refused at start', async (t) => {
   await t.throwsAsync(cluster.start(1), { code: 'RAFT_STORAGE_CORRUPT' });
 });
 
+test('a member that has run before refuses an empty log, and closes it', async (t) => {
+  const cluster = await TestCluster.bootstrap(1);
+  await cluster.propose('a');
+  await cluster.kill(1);
+  await cluster.start(1, { returns: true });
+  await cluster.propose('b');
+  await cluster.kill(1);
+  cluster.hosts.delete(1);
+  await t.throwsAsync(cluster.start(1, { returns: true }), {
+    code: 'RAFT_STORAGE_CORRUPT',
+    message: /log of member 1 is gone.*must not vote again/,
+  });
+  t.true(cluster.host(1).storage.closed);
+});
+
 test('proposals that are too large, empty or too many are refused at once', async (t) => {
   const limits = { maxProposalBytes: 10, maxQueuedProposals: 3 };
   const cluster = await TestCluster.bootstrap(1, 1, limits);

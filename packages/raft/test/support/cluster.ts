@@ -76,7 +76,7 @@ export class TestCluster {
   /** Starts a member on its disk, which is empty the first time. */
   async start(
     id: MemberId,
-    how: Pick<RaftNodeOptions, 'members' | 'seeds'> & ReadOptions = {},
+    how: Pick<RaftNodeOptions, 'members' | 'seeds' | 'returns'> & ReadOptions = {},
   ): Promise<RaftNode> {
     const before = this.hosts.get(id);
     const disk = before?.disk ?? new TestDisk();

@@ -53,6 +53,7 @@ export class TestStorage implements LogStorage {
   private readonly clock: Clock;
   private busy = false;
   private crashed = false;
+  closed = false;
   private abandon: ((error: Error) => void) | undefined;
 
   constructor(disk: TestDisk, clock: Clock) {
@@ -96,7 +97,9 @@ export class TestStorage implements LogStorage {
     if (!this.crashed) this.disk.compact(meta);
   }
 
-  async close(): Promise<void> {}
+  async close(): Promise<void> {
+    this.closed = true;
+  }
 
   /** Loses the write under way. */
   crash(): void {

@@ -165,6 +165,7 @@ export class Agent {
         clock: options.clock,
         logger: options.logger,
         starts: new Semaphore(STARTS_AT_ONCE),
+        random: options.random,
         isolation: this.#isolation,
         leftovers: new Leftovers(options.clock),
         needs: this.#needs,

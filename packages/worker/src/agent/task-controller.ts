@@ -6,13 +6,14 @@ import {
   type Logger,
   MS,
   pause,
+  type PortConfig,
   type Task,
   type TaskState,
   type TaskStatus,
 } from '@swarm/api';
 import type { LeftTask, NodeFacts, Runtime, TaskEnd } from '../runtime/runtime.js';
 import { messageOf, RuntimeError } from '../runtime/runtime-error.js';
-import { hostPublished } from '../runtime/task-ports.js';
+import { hostPublished, withHostPorts } from '../runtime/task-ports.js';
 import { type StoredTask, storedTask } from './agent-storage.js';
 import type { Isolation } from './isolation.js';
 import { lastLine } from './last-line.js';
@@ -52,6 +53,8 @@ export interface TaskHost {
   readonly logger: Logger;
   /** Bounds how many tasks are being prepared or started at once. */
   readonly starts: Semaphore;
+  /** 0 ≤ x < 1. */
+  readonly random: () => number;
   readonly isolation: Isolation;
   readonly leftovers: Leftovers;
   /** The objects that tasks need, as far as they are on this node. */
@@ -98,6 +101,8 @@ export class TaskController {
   #status: TaskStatus;
   #isAuthWithheld: boolean;
   #removed = false;
+  /** Its network stands, with the ports of its status. */
+  #isAttached = false;
   /** The runtime has the task: prepared in this run, or found. */
   #prepared = false;
   #end: Promise<TaskEnd> | undefined;
@@ -111,6 +116,7 @@ export class TaskController {
     this.#host = host;
     this.#logger = host.logger.child({ taskId: task.ID, task: task.Name });
     this.#prepared = found !== undefined;
+    this.#isAttached = found !== undefined;
     if (this.#isUnwanted()) this.#unwanted.abort();
     this.#done = this.#run(found);
   }
@@ -224,8 +230,8 @@ export class TaskController {
     if (found?.state === 'running') {
       // A userspace mesh forgets with its process where a task without a network listens.
       if (this.#status.Address !== undefined) await this.#reattach();
-      // An agent of an earlier version did not report them.
-      const ports = this.#hostPorts();
+      // An agent of an earlier version did not report them, and took the target port for one left open.
+      const ports = portsOf(this.#task, ({ TargetPort }) => TargetPort);
       if (this.#status.PortStatus === undefined && ports.ports !== undefined)
         this.#set({ Message: this.#status.Message, ...ports });
       if (State === 'running') this.#watchListening();
@@ -342,9 +348,14 @@ export class TaskController {
       // What it waited for is here.
       if (this.#status.Message.startsWith('waiting ')) this.#say(PREPARING);
       const node = this.#host.node();
+      // A chosen port that turned out not to be free is not tried again.
+      const known = this.#isAttached ? (this.#status.PortStatus?.Ports ?? []) : [];
+      this.#isAttached = false;
+      const task = withHostPorts(this.#task, known, this.#host.random);
       const sandbox = await this.#named('creating its sandbox and network', () =>
-        attachedSandbox(this.#task, { runtime, network: mesh, node, signal }),
+        attachedSandbox(task, { runtime, network: mesh, node, signal }),
       );
+      this.#isAttached = true;
       const prepared = await this.#named('preparing its files and program', () =>
         runtime.prepare(this.#task, sandbox, {
           node,
@@ -354,7 +365,7 @@ export class TaskController {
         }),
       );
       this.#prepared = true;
-      this.#set({ Message: this.#status.Message, prepared, ...this.#hostPorts() });
+      this.#set({ Message: this.#status.Message, prepared, ...portsOf(task) });
     } finally {
       leave();
     }
@@ -674,11 +685,6 @@ export class TaskController {
     return this.#removed || compareStates(this.#task.DesiredState, 'shutdown') >= 0;
   }
 
-  #hostPorts(): Pick<StatusChange, 'ports'> {
-    const ports = hostPublished(this.#task);
-    return ports.length === 0 ? {} : { ports };
-  }
-
   #pid(): { PID?: number } {
     const pid = this.#host.runtime.pid(this.#task.ID);
     return pid === undefined ? {} : { PID: pid };
@@ -693,4 +699,16 @@ export class TaskController {
     this.#changed.fire();
     this.#host.changed(this.#task, next);
   }
+}
+
+/** @param open what a port that the spec leaves open leads to the task from */
+function portsOf(
+  task: Task,
+  open: (port: PortConfig) => number = () => 0,
+): Pick<StatusChange, 'ports'> {
+  const ports = hostPublished(task).map((port) => ({
+    ...port,
+    PublishedPort: port.PublishedPort || open(port),
+  }));
+  return ports.length === 0 ? {} : { ports };
 }

@@ -34,20 +34,46 @@ export function attachmentProblem(task: Task): string | undefined {
   );
 }
 
-/**
- * Ports that the task's own host publishes for it, as its status reports them. Of a port that the spec leaves
- * open, this node takes the number that the task listens on.
- */
-export function hostPublished(task: Task): readonly (PortConfig & { PublishedPort: number })[] {
-  return task.Endpoint.Ports.filter((port) => port.PublishMode === 'host').map((port) => ({
-    ...port,
-    PublishedPort: port.PublishedPort || port.TargetPort,
-  }));
+/** Ports that a node chooses for host ports that a spec leaves open: the dynamic ones of RFC 6335. */
+export const OPEN_PORT_FIRST = 49_152;
+export const OPEN_PORT_LAST = 65_535;
+
+/** Ports that the task's own host publishes for it, as its status reports them. */
+export function hostPublished(task: Task): readonly PortConfig[] {
+  return task.Endpoint.Ports.filter((port) => port.PublishMode === 'host');
 }
 
-/** The same, for the mesh. */
+/**
+ * The task with a port of this host for each that its spec leaves open, as with Docker: the one that it had,
+ * else one at random. Whether that is free shows when the task is attached.
+ * @param known the ports of its status
+ * @param random 0 ≤ x < 1
+ */
+export function withHostPorts(
+  task: Task,
+  known: readonly PortConfig[],
+  random: () => number,
+): Task {
+  const isOpen = (port: PortConfig) => port.PublishMode === 'host' && !port.PublishedPort;
+  if (!task.Endpoint.Ports.some(isOpen)) return task;
+  const count = OPEN_PORT_LAST - OPEN_PORT_FIRST + 1;
+  const Ports = task.Endpoint.Ports.map((port) => {
+    if (!isOpen(port)) return port;
+    const had = known.find(
+      (one) =>
+        one.PublishMode === 'host' &&
+        one.Protocol === port.Protocol &&
+        one.TargetPort === port.TargetPort,
+    );
+    const PublishedPort = had?.PublishedPort ?? OPEN_PORT_FIRST + Math.floor(random() * count);
+    return { ...port, PublishedPort };
+  });
+  return { ...task, Endpoint: { Ports } };
+}
+
+/** Ports that the task's own host publishes for it, for the mesh. */
 export function hostPorts(task: Task): readonly HostPort[] {
-  return hostPublished(task).map(({ Protocol, PublishedPort, TargetPort }) => ({
+  return hostPublished(task).map(({ Protocol, PublishedPort = 0, TargetPort }) => ({
     protocol: Protocol,
     publishedPort: PublishedPort,
     targetPort: TargetPort,

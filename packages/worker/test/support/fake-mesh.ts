@@ -29,6 +29,8 @@ export class FakeMesh implements TaskMesh {
     this.applied.push(state);
   }
 
+  /** Awaited before a task is attached. */
+  onAttach: () => Promise<void> = async () => {};
   #conflicts: readonly PortConflict[] = [];
   #listener = (): void => {};
 
@@ -50,6 +52,7 @@ export class FakeMesh implements TaskMesh {
   }
 
   async attach(task: TaskAttachment): Promise<void> {
+    await this.onAttach();
     this.attached.set(task.taskId, task);
   }
 

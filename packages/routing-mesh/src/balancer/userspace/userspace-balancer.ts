@@ -9,6 +9,7 @@ import {
 import type { CheckedEndpoint, CheckedPeer } from '../../checked.js';
 import type { Sockets } from '../../kernel/sockets.js';
 import type { TaskId } from '../../layout.js';
+import { hostPortRefusal } from '../../port-guard.js';
 import { hasGone } from '../gone-peer.js';
 import { dialledAddress } from '../listening-address.js';
 import type { BalancerSlice, LoadBalancer, LocalTask } from '../load-balancer.js';
@@ -89,8 +90,7 @@ export class UserspaceBalancer implements LoadBalancer {
     for (const { protocol, publishedPort } of task.hostPorts) {
       const key = portKey(protocol, publishedPort);
       const why = this.#failed.get(key);
-      if (why !== undefined)
-        throw new Error(`port ${key} cannot be published on this node: ${why}`);
+      if (why !== undefined) throw new Error(hostPortRefusal(key, why));
     }
   }
 
