@@ -240,6 +240,20 @@ test('join sends token and address, and says what the node became', async (t) =>
   t.regex((await command(t, answers, 'join', '192.0.2.9:2377')).err, /a token is needed/);
 });
 
+test('reconnect sends the addresses of this node and of managers', async (t) => {
+  const answers = { 'POST /x/reconnect': {} };
+  const done = await command(t, answers, 'reconnect', '192.0.2.9', '[2001:db8::1]:2377');
+  t.is(done.code, 0, done.err);
+  t.deepEqual(sent(done, '/x/reconnect').body, {
+    ListenAddr: '',
+    AdvertiseAddr: '',
+    DataPathAddr: '',
+    RemoteAddrs: ['192.0.2.9', '[2001:db8::1]:2377'],
+  });
+  const moved = await command(t, answers, 'reconnect', '--advertise-addr', 'eth0');
+  t.like(sent(moved, '/x/reconnect').body, { AdvertiseAddr: 'eth0', RemoteAddrs: [] });
+});
+
 test('join-token shows and rotates', async (t) => {
   const answers = { ...NODE_BY_ID, 'POST /swarm/update': {} };
   t.is((await command(t, answers, 'join-token', '-q', 'manager')).out, 'SWMTKN-m\n');

@@ -178,7 +178,8 @@ export class ManagerPart {
 
   async #join(addresses: readonly string[], signal: AbortSignal): Promise<void> {
     const { files, logger, randomBytes } = this.#options;
-    if (this.#state.raftId === undefined) {
+    // Under the id of an attempt whose log is lost it must not vote again: that one may have made it a voter.
+    if (this.#state.raftId === undefined || !(await files.hasMember())) {
       await files.wipeMember();
       await files.save({ ...this.#state, raftId: newRaftId(randomBytes), raftJoined: false });
     }

@@ -390,6 +390,20 @@ test('a node that cannot become a manager says why, tries again, and becomes one
   t.is(worker.daemon.info().error, '');
 });
 
+test('a join whose log is lost before its outcome is known goes on under a new id', async (t) => {
+  const { third, nodeId, store, members } = await threeAndOneDamaged(t, DAMAGES['whole folder']!);
+  const path = join(third.folder, 'node.json');
+  const state = JSON.parse(await readFile(path, 'utf8'));
+  await writeFile(path, JSON.stringify({ ...state, raftJoined: false }));
+  const back = await third.restart();
+  await until('it is a manager again', () => back.daemon.info().controlAvailable);
+  const after = JSON.parse(await readFile(path, 'utf8'));
+  t.not(after.raftId, state.raftId);
+  t.is(members(), 3, 'the new member is in the place of the old one');
+  await until('the store says so', () => store.get('node', nodeId)?.RaftID === after.raftId);
+  t.is(store.get('node', nodeId)?.RaftID, after.raftId);
+});
+
 /** Three managers; the third has stopped, and its log is unusable. */
 async function threeAndOneDamaged(
   t: Parameters<typeof testNode>[0],

@@ -219,10 +219,14 @@ export class SimMember {
   }
 
   #end(): void {
-    const { process } = this;
+    const { process, subject } = this;
     if (process === undefined || !process.alive) return;
+    // What it did in the step in which it dies counts: a commit, say, that it has already announced.
+    if (this.touched && subject !== undefined) {
+      this.#world.guard(() => this.#world.invariants.check(subject));
+    }
     process.kill();
-    const raft = this.subject?.raft;
+    const raft = subject?.raft;
     if (raft !== undefined) {
       this.lastConf = { conf: raft.tracker.conf, applied: raft.log.applied };
     }

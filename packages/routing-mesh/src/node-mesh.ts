@@ -66,6 +66,8 @@ export class NodeMesh implements Mesh {
   #timer: Timer | undefined;
   #portTimer: Timer | undefined;
   readonly #guard: PortGuard;
+  /** What the last state was held without. */
+  #withheld: ReadonlyMap<PortKey, string> = new Map();
   /** Host ports of tasks that are not led to them. */
   #trimmed: ReadonlySet<PortKey> = new Set();
   #unserved: ReadonlyMap<PortKey, string> = new Map();
@@ -162,6 +164,7 @@ export class NodeMesh implements Mesh {
     const refused = await tunnel.reach(state.peers);
     const { peers, ports } = without(state, refused);
     const withheld = await this.#guard.check(this.#ports());
+    this.#withheld = withheld;
     const served = ports.filter((port) => !withheld.has(meshPortKey(port)));
     await balancer.apply({ peers, ports: served });
     // The ingress network is the only one, and it has no names.
@@ -199,7 +202,12 @@ export class NodeMesh implements Mesh {
       for (const key of keys) if (withheld.has(key)) trimmed.add(key);
       if (keys.every((key) => before.has(key) === withheld.has(key))) continue;
       const hostPorts = task.hostPorts.filter((port) => !withheld.has(meshPortKey(port)));
-      await this.#parts.balancer.attach({ ...task, hostPorts });
+      try {
+        await this.#parts.balancer.attach({ ...task, hostPorts });
+      } catch (error) {
+        // One task's ports must not keep a state from being held.
+        this.#logger.error({ err: error, taskId: task.taskId }, 'could not change host ports');
+      }
     }
     this.#trimmed = trimmed;
   }
@@ -377,13 +385,13 @@ export class NodeMesh implements Mesh {
     if (this.#closed) return;
     const { balancer } = this.#parts;
     const ports = this.#ports();
-    const isNews = await this.#guard.look(ports);
-    if (isNews && this.#state !== undefined) {
+    await this.#guard.look(ports);
+    const withheld = await this.#guard.check(ports);
+    if (this.#state !== undefined && !sameReasons(withheld, this.#withheld)) {
       await this.#hold(this.#state);
       return;
     }
     if (balancer.unserved.size > 0) await balancer.retry();
-    const withheld = await this.#guard.check(ports);
     await this.#trimHostPorts(withheld);
     this.#report(withheld);
   }

@@ -38,14 +38,11 @@ export class PortGuard {
     return withheld;
   }
 
-  /** Looks at the host now. @returns whether programs have other ports than before */
-  async look(ports: ReadonlySet<PortKey>): Promise<boolean> {
+  /** Looks at the host now. */
+  async look(ports: ReadonlySet<PortKey>): Promise<void> {
     const { programs, isHeld } = this.#options;
-    const before = this.#taken;
-    const taken = await programs.find(ports, isHeld);
+    this.#taken = await programs.find(ports, isHeld);
     this.#asked = ports;
-    this.#taken = taken;
-    return !sameReasons(before, taken);
   }
 }
 

@@ -351,6 +351,17 @@ test('the daemon’s own ports are never served, whatever the state says, in eit
   await t.notThrowsAsync(mesh.attach(attachment('task2', 9000)));
 });
 
+test('a port that the daemon begins to listen on is given up within seconds', async (t) => {
+  const own: PortKey[] = [];
+  const { mesh, fake, clock } = await started(own);
+  await mesh.apply(state(1, 1, 2));
+  t.deepEqual(served(fake), [8080]);
+  own.push('tcp/8080');
+  await clock.advance(PORT_CHECK_MS);
+  await clock.until(() => mesh.conflicts.length === 1, 'it is reported');
+  t.deepEqual(served(fake), []);
+});
+
 test('a task whose host port a program has is refused with the reason', async (t) => {
   const { mesh, fake } = await started();
   fake.taken.set('tcp/80', 'nginx (pid 812) listens on it');

@@ -110,4 +110,7 @@ test.serial('after close nothing listens any more', async (t) => {
   const [node] = cluster.nodes;
   await node!.agent.close({ keep: false });
   await refusedAtOnce(t, cluster, node!.peer.address, 8063);
+  // The node takes part in what comes next.
+  await node!.agent.createMesh({ backend: 'userspace' });
+  await node!.agent.start(node!.peer);
 });

@@ -94,6 +94,9 @@ testAsRoot('On a full disk lines are whole or missing, and the log says where', 
     await clock.advance(1_000);
     lines(50);
     await clock.advance(1_000);
+    // A daemon that dies now leaves the mark, too.
+    const dead = await collect(readLog(new TaskLog(folder, LIMIT_BYTES), 't1', ALL_LOGS));
+    t.is(marksOf(t, dead).length, times + 1);
     ftruncateSync(ballast, 0);
     lines(30);
     await clock.advance(1_000);

@@ -42,7 +42,8 @@ export function reconcileGlobal(pass: Pass): void {
   }
 
   if (assessUpdate(pass, slots)) return;
-  const rollback = rollbackAllowance(pass, [...slots, ...kept]);
+  // What is down on a paused node stays so, and holds nothing up.
+  const rollback = rollbackAllowance(pass, slots);
   const rules: SlotRules = { mayCreate: true, movesAway: false, drains: { left: 0 }, rollback };
   for (const slot of kept) advanceSlot(pass, slot, { ...rules, mayCreate: false });
   for (const slot of slots) {

@@ -1,4 +1,5 @@
-import type { Service } from '@swarm/api';
+import { isTerminal, type Service } from '@swarm/api';
+import { nodeNameOf } from '../store/object-keys.js';
 import type { Transaction, View } from '../store/store.js';
 import type { Pass } from './pass.js';
 import { isLost } from './placement.js';
@@ -33,6 +34,19 @@ export function removeService(pass: Pass): void {
     pass.removeRevision(id);
   }
   if (pass.hasRoom(1)) pass.tx.remove('service', pass.service.ID);
+}
+
+/** What a service that is being removed waits for, as a sentence for who wants its name or port. */
+export function removalWait(view: View, serviceId: string): string {
+  const left = [...view.tasksByService(serviceId)].filter(
+    (task) => !isTerminal(task.Status.State) && !isLost(view, task),
+  );
+  const [first] = left;
+  if (first === undefined) return 'it is being removed, try again in a moment';
+  const node = view.get('node', first.NodeID ?? '');
+  const where = (node && nodeNameOf(node)) ?? first.NodeID ?? 'no node';
+  const more = left.length === 1 ? '' : `, and ${left.length - 1} more`;
+  return `it is being removed, and its task ${first.ID} still stops on ${where}${more}: try again when it has stopped`;
 }
 
 /** Ids of the service's revisions, unreadable ones included. */

@@ -1,4 +1,5 @@
 import test from 'ava';
+import { removalWait } from '../../src/orchestrator/service-removal.js';
 import { patch } from '../support/objects.js';
 import { OrchestratorWorld } from './world.js';
 
@@ -320,6 +321,7 @@ for (const when of ['before', 'after'] as const) {
     if (when === 'after') {
       await remove();
       t.not(world.store.byName('service', 'web'), undefined);
+      t.regex(removalWait(world.store, 'web'), /its task \w+ still stops on n1: try again/);
     }
     await world.nodeState('n1', 'down');
     await world.clock.advance(500);

@@ -14,6 +14,7 @@ interface Setup {
   /** Of tasks of bad specs. */
   readonly bad?: (task: Task) => Behaviour;
   readonly stopMs?: number;
+  readonly isGlobal?: boolean;
 }
 
 async function running(setup: Setup): Promise<OrchestratorWorld> {
@@ -23,9 +24,9 @@ async function running(setup: Setup): Promise<OrchestratorWorld> {
     ...(isGood(task) ? {} : bad(task)),
     ...(stopMs !== undefined && { stopMs }),
   });
-  await world.nodes('n1', 'n2');
+  await world.nodes('n1', 'n2', ...(setup.isGlobal ? ['n3'] : []));
   await world.service({
-    Mode: { Replicated: { Replicas: setup.replicas ?? 4 } },
+    Mode: setup.isGlobal ? { Global: {} } : { Replicated: { Replicas: setup.replicas ?? 4 } },
     TaskTemplate: {
       ContainerSpec: { Image: 'v1' },
       ForceUpdate: 0,
@@ -112,6 +113,25 @@ for (const Order of orders) {
     await world.stop();
   });
 }
+
+test('global: what is down on a paused node does not hold up a rollback', async (t) => {
+  const world = await running({
+    update: { Parallelism: 0, FailureAction: 'pause' },
+    rollback: { Parallelism: 1 },
+    bad: ({ NodeID }) => (NodeID === 'n1' ? { end: 'failed', endAfterMs: 20_000 } : {}),
+    isGlobal: true,
+  });
+  await world.image('bad');
+  await world.clock.advance(10_000);
+  t.deepEqual(world.images(), ['bad', 'bad', 'bad']);
+  await world.availability('n1', 'pause');
+  await world.clock.advance(20_000);
+  t.deepEqual(world.images(), ['bad', 'bad']);
+  await world.rollBack();
+  await world.clock.advance(20_000);
+  t.deepEqual(world.images(), ['v1', 'v1']);
+  await world.stop();
+});
 
 test('start-first: a pause leaves every old task in place, and stops the new ones beside them', async (t) => {
   const world = await running({

@@ -1,4 +1,4 @@
-import { rm } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   certificateSubject,
@@ -79,6 +79,16 @@ export class NodeFiles {
       await this.save(rest);
     }
     await this.wipeMember();
+  }
+
+  /** Whether there is anything of a Raft member. */
+  async hasMember(): Promise<boolean> {
+    try {
+      return (await readdir(this.raftFolder)).length > 0;
+    } catch (error) {
+      if ((error as { code?: unknown }).code === 'ENOENT') return false;
+      throw error;
+    }
   }
 
   /** Removes log and state of the Raft member, of which there is none, or none that may return. */

@@ -10,6 +10,7 @@ import {
   hostOf,
   joinAddress,
   listenAddress,
+  listenFor,
   portOf,
 } from './addresses.js';
 
@@ -99,7 +100,7 @@ export function withAddresses(
         : state.dataPathAddress;
   return {
     ...state,
-    listen,
+    listen: listenFor(listen, advertise),
     advertiseAddress: advertise,
     dataPathAddress: dataPath,
     addressOrigins: origins,

@@ -65,6 +65,15 @@ export function listenAddress(
   };
 }
 
+/** Where to listen to be reached at this address: all of IPv4 does not include an IPv6 address. */
+export function listenFor(
+  listen: { readonly host: string; readonly port: number },
+  advertise: string,
+): { host: string; port: number } {
+  const isMissed = listen.host === '0.0.0.0' && isIPv6(split(advertise).host);
+  return { ...listen, host: isMissed ? '::' : listen.host };
+}
+
 /**
  * The address at which others reach this node: the one given (IP or interface), else the one it listens on,
  * else its only one. @throws ApiError INVALID_ARGUMENT when it has no address, or more than one

@@ -5,6 +5,7 @@ import {
   advertiseAddress,
   dataPathAddress,
   listenAddress,
+  listenFor,
   localAddressTowards,
   withPort,
 } from './addresses.js';
@@ -40,7 +41,7 @@ export async function newFounder(
     clusterId,
     nodeId,
     advertiseAddress: advertise,
-    listen,
+    listen: listenFor(listen, advertise),
     dataPathAddress: dataPathAddress(request.dataPathAddr, advertise, interfaces),
     dataPathPort: request.dataPathPort || DEFAULT_DATA_PATH_PORT,
     addressOrigins: originsOf(request, interfaces),
@@ -88,7 +89,7 @@ export async function newJoiner(
         clusterId: certificateSubject(identity.certificate).clusterId,
         nodeId,
         advertiseAddress: advertise,
-        listen,
+        listen: listenFor(listen, advertise),
         dataPathAddress: dataPath,
         // A manager of an earlier version does not say it.
         dataPathPort: dataPathPort ?? DEFAULT_DATA_PATH_PORT,

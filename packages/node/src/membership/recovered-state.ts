@@ -5,7 +5,13 @@ import { pipeline } from 'node:stream/promises';
 import { ApiError, type InitRequest, newId, newRaftId } from '@swarm/api';
 import type { CheckedBackup, RestoredManager } from '@swarm/manager/recovery';
 import type { NodeIdentity } from '@swarm/identity';
-import { advertiseAddress, DEFAULT_LISTEN, dataPathAddress, listenAddress } from './addresses.js';
+import {
+  advertiseAddress,
+  DEFAULT_LISTEN,
+  dataPathAddress,
+  listenAddress,
+  listenFor,
+} from './addresses.js';
 import { originsOf, withAddresses } from './address-origins.js';
 import { restoredIdentity } from './first-certificate.js';
 import type { MemberHost } from './member-host.js';
@@ -74,7 +80,7 @@ export async function receiveBackup(
       clusterId: cluster.ID,
       nodeId,
       advertiseAddress: advertise,
-      listen,
+      listen: listenFor(listen, advertise),
       dataPathAddress: dataPath,
       dataPathPort: cluster.DataPathPort,
       addressOrigins: originsOf(request, interfaces),

@@ -142,6 +142,24 @@ test('join passes on the request; it stops waiting without stopping the join', a
   t.is((await api.call('POST', '/swarm/join', { json })).status, 503);
 });
 
+test('addresses are changed on the node itself, and something must be given', async (t) => {
+  const api = await start();
+  t.teardown(() => api.close());
+  const path = '/x/reconnect';
+  const json = { RemoteAddrs: ['192.0.2.9'], AdvertiseAddr: 'eth0' };
+  t.is((await api.call('POST', path, { json })).status, 501);
+  const asked: object[] = [];
+  Object.assign(api.node, { reconnect: async (request: object) => void asked.push(request) });
+  t.is((await api.call('POST', path, { json })).status, 200);
+  t.deepEqual(asked, [
+    { listenAddr: '', advertiseAddr: 'eth0', dataPathAddr: '', remoteAddrs: ['192.0.2.9'] },
+  ]);
+  const many = Array<string>(65).fill('192.0.2.9');
+  for (const bad of [{}, { RemoteAddrs: [''] }, { RemoteAddrs: [7] }, { RemoteAddrs: many }])
+    t.is((await api.call('POST', path, { json: bad })).status, 400, JSON.stringify(bad));
+  t.is(asked.length, 1);
+});
+
 test('a manager leaves only by force', async (t) => {
   const api = await start();
   t.teardown(() => api.close());

@@ -151,6 +151,9 @@ test('a user changes one address, and those that follow it', (t) => {
   t.deepEqual(listening.listen, { host: '198.18.0.21', port: 2400 });
   t.is(listening.advertiseAddress, '198.18.0.21:2400');
   t.deepEqual(withAddresses(stateOf(), NOTHING, interfaces), stateOf());
+  const v6 = withAddresses(stateOf(), { ...NOTHING, advertiseAddr: 'fd00::1' }, interfaces);
+  t.is(v6.advertiseAddress, '[fd00::1]:2377');
+  t.is(v6.listen.host, '::', 'it can be reached there');
   t.throws(() => withAddresses(stateOf(), { ...NOTHING, advertiseAddr: 'eth9' }, interfaces), {
     message: /invalid advertise address "eth9"/,
   });

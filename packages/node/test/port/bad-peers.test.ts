@@ -111,6 +111,29 @@ test.serial('unreadable Raft frames end the connection with a code that says so'
   }
 });
 
+test.serial('only a manager says where it is, and only for itself', async (t) => {
+  const listed = async () =>
+    ((await world.request(good, 'GET', '/raft/members')).json as { address: string }[]).map(
+      ({ address }) => address,
+    );
+  const claim = async (who: NodeIdentity, address: string): Promise<boolean> => {
+    const headers = { 'x-swarm-manager-address': address };
+    const opened = await world.upgrade(who, '/raft', { headers });
+    if (opened instanceof WebSocket) opened.terminate();
+    return opened instanceof WebSocket;
+  };
+  const before = await listed();
+  const elsewhere = '127.0.0.1:9';
+  t.false(await claim(await world.certificate('worker', 'worker'), elsewhere));
+  t.true(await claim(good, elsewhere), 'a manager that is no member speaks for itself');
+  t.true(await claim(world.own, 'no address'));
+  t.deepEqual(await listed(), before);
+  t.true(await claim(world.own, elsewhere));
+  t.deepEqual(await listed(), [elsewhere]);
+  t.true(await claim(world.own, before[0]!));
+  t.deepEqual(await listed(), before);
+});
+
 test.serial(
   'a broken session of an agent, or one that is not a WebSocket, ends alone',
   async (t) => {

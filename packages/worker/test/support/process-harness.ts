@@ -1,10 +1,14 @@
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { silentLogger, systemClock } from '@swarm/api';
 import { ProcessRuntime } from '../../src/runtime/process/process-runtime.js';
 import type { RuntimeHarness } from '../contract/runtime-contract.js';
-import { makeFolder } from './real.js';
+import { reapLeftRuns, recordRun } from './left-runs.js';
 
 let counter = 0;
+/** Once for each process: what earlier ones left when they were killed. */
+let reaped: Promise<unknown> | undefined;
 
 export interface ProcessHarnessOptions {
   /** Where its folder is made; default: the one for temporary files, which tasks do not see. */
@@ -20,12 +24,16 @@ export async function openProcessRuntime(
   privileged: boolean,
   options: ProcessHarnessOptions = {},
 ): Promise<RuntimeHarness & { folder: string; parent: string; open(): ProcessRuntime }> {
-  const folder = makeFolder(options.parentFolder);
+  reaped ??= reapLeftRuns();
+  await reaped;
+  // Not one that goes with the process: it says what to reap when a test fails before it closes.
+  const folder = mkdtempSync(join(options.parentFolder ?? tmpdir(), 'swarm-worker-'));
   counter += 1;
   const parent = `swarm-test-${process.pid}-${counter}`;
+  const forget = recordRun({ folder, cgroupParent: parent, privileged });
   const open = (): ProcessRuntime =>
     new ProcessRuntime({
-      folder: folder.path,
+      folder,
       clock: systemClock(),
       logger: silentLogger,
       random: Math.random,
@@ -36,7 +44,7 @@ export async function openProcessRuntime(
     });
   const harness = {
     runtime: open(),
-    folder: folder.path,
+    folder,
     parent,
     open,
     async reopen() {
@@ -50,7 +58,8 @@ export async function openProcessRuntime(
         await harness.runtime.removeSandbox(id);
       }
       await harness.runtime.close();
-      folder.remove();
+      rmSync(folder, { recursive: true, force: true });
+      forget();
       const left = cgroupsOf(parent);
       if (left.length > 0) throw new Error(`cgroups left: ${left.join(', ')}`);
     },

@@ -17,7 +17,7 @@ import {
   storedServiceSpec,
 } from '@swarm/api';
 import { flagOf, parseJson, sendEmpty, sendJson, within } from '@swarm/http';
-import { removeUnreadable } from '../../orchestrator/service-removal.js';
+import { removalWait, removeUnreadable } from '../../orchestrator/service-removal.js';
 import {
   planServiceUpdate,
   type ServiceUpdate,
@@ -168,9 +168,7 @@ function refuseTakenName(view: View, name: string): void {
   throw new ApiError(
     'CONFLICT',
     `name conflicts with an existing object: service ${name} already exists` +
-      (other.PendingDelete === true
-        ? '; it is being removed and its tasks still stop, try again when they have'
-        : ''),
+      (other.PendingDelete === true ? `; ${removalWait(view, other.ID)}` : ''),
   );
 }
 
@@ -223,9 +221,11 @@ function refuseTakenPort(
 ): void {
   const holder = portHolder(call, view, spec, ownId);
   if (holder === undefined) return;
-  const advice = holder.isLeaving
-    ? 'it is giving the port up, try again in a moment'
-    : 'publish another port, or remove that service';
+  const advice = !holder.isLeaving
+    ? 'publish another port, or remove that service'
+    : holder.service.PendingDelete === true
+      ? removalWait(view, holder.service.ID)
+      : 'it is giving the port up, try again in a moment';
   throw new ApiError('CONFLICT', `${conflictWith(holder)}; ${advice}`);
 }
 

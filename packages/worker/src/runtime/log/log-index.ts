@@ -1,4 +1,4 @@
-import { appendFileSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { appendFileSync, readFileSync, renameSync, truncateSync, writeFileSync } from 'node:fs';
 import { errnoOf } from '../runtime-error.js';
 
 export type LogStream = 'stdout' | 'stderr';
@@ -41,6 +41,23 @@ export class LogIndex {
     if (this.#unwritten.length >= UNWRITTEN_LIMIT) this.flush();
   }
 
+  /**
+   * Adds the mark of a gap and writes it at once: a daemon whose disk is full may not live to do it later. The
+   * last block of the index mostly has room for it, if other records stay out.
+   */
+  mark(record: LogRecord): void {
+    this.#unwritten.push(record);
+    try {
+      this.flush();
+    } catch {
+      this.#unwritten = this.#unwritten.filter(
+        (one, at, all) =>
+          one.gap === true || one.trimmed || all.findLastIndex(isSameKind(one)) === at,
+      );
+      this.flush();
+    }
+  }
+
   /** Writes the records that are only in memory; a crash loses at most the times of those. */
   flush(): void {
     if (this.#unwritten.length === 0) return;
@@ -48,6 +65,7 @@ export class LogIndex {
     try {
       appendFileSync(this.#path, bytes, { mode: 0o600 });
     } catch (error) {
+      this.#cutBack();
       // A full disk must not fill the memory as well: times get coarser.
       const old = this.#unwritten.length - UNWRITTEN_LIMIT / 2;
       const kept = this.#unwritten.filter((record, at) => at >= old || record.gap === true);
@@ -66,6 +84,15 @@ export class LogIndex {
     }
   }
 
+  /** Takes away a record that was written in part: the next ones would be read from its middle. */
+  #cutBack(): void {
+    try {
+      truncateSync(this.#path, this.#bytes);
+    } catch (error) {
+      if (errnoOf(error) !== 'ENOENT') throw error;
+    }
+  }
+
   /** All records, oldest first. */
   read(): LogRecord[] {
     let bytes: Buffer;
@@ -75,7 +102,8 @@ export class LogIndex {
       if (errnoOf(error) !== 'ENOENT') throw error;
       bytes = Buffer.alloc(0);
     }
-    this.#bytes = bytes.length;
+    this.#bytes = bytes.length - (bytes.length % RECORD_BYTES);
+    if (this.#bytes !== bytes.length) this.#cutBack();
     return [...decode(bytes), ...this.#unwritten];
   }
 
@@ -86,6 +114,10 @@ export class LogIndex {
     this.#unwritten = [];
     this.#bytes = bytes.length;
   }
+}
+
+function isSameKind(record: LogRecord): (other: LogRecord) => boolean {
+  return ({ stream, gap }) => stream === record.stream && gap !== true;
 }
 
 function encode(records: readonly LogRecord[]): Buffer {

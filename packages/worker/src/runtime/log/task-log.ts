@@ -100,7 +100,7 @@ export class TaskLog {
       news.push({ stream, offset: state.size, timeMs: timeOf(stat), trimmed: false, gap: true });
     }
     try {
-      for (const record of news) this.#index.add(record);
+      for (const record of news) this.#index.mark(record);
     } finally {
       for (const record of news) for (const listener of this.#listeners) listener(record);
     }

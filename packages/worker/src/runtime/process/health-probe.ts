@@ -56,7 +56,8 @@ export function runProbe(
       code = exitCode;
       // Output arrives until `close`, but something that the check left running may hold that up.
       clock.clearTimeout(timer);
-      timer = clock.setTimeout(finishExited, OUTPUT_WAIT_MS);
+      // After a stall of the daemon the timer is due before the output was read, which the next turn does.
+      timer = clock.setTimeout(() => clock.setImmediate(finishExited), OUTPUT_WAIT_MS);
     });
     child.on('close', finishExited);
   });
