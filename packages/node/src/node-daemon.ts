@@ -155,11 +155,10 @@ export class NodeDaemon implements NodeControl {
 
   info(): LocalNodeInfo {
     const { state } = this.#files;
+    const problems = [this.#tasks?.problem() ?? '', this.#keeper.problem, this.#role.problem()];
     const error =
       this.#broken ||
-      this.#keeper.problem ||
-      (this.#tasks?.problem() ?? '') ||
-      this.#role.problem() ||
+      problems.filter((problem) => problem !== '').join('; ') ||
       this.#options.tasks.runtime.waiting;
     const broken = this.#broken !== '';
     if (state === undefined) {

@@ -160,6 +160,6 @@ export class Contact {
     const forS = Math.floor((clock.monotonicMs() - this.#lostAtMs) / 1000);
     const since = new Date(this.#lostSinceMs).toISOString();
     const fields = { problem: ourCommands(this.#why()), since, forS, attempts: this.#attempts };
-    logger.warn(fields, 'this node has no session with a manager; its tasks run on unmanaged');
+    logger.warn(fields, 'this node has no session with a manager; what runs on it is unmanaged');
   }
 }

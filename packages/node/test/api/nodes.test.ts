@@ -174,6 +174,10 @@ test('a member that is still joining is no manager yet: it says so, may be demot
   const shown = (await api.call('GET', '/nodes/worker1')).json;
   t.is(shown.ManagerStatus, undefined);
   t.is(shown.Status.Message, "being promoted: it copies the managers' state");
+  api.node.others.length = 0;
+  const removal = await api.call('DELETE', '/nodes/worker1?force=1');
+  t.regex(removal.message, /^node worker1 is being promoted to a manager: run "docker node demote/);
+  api.node.others.push({ nodeId: 'worker1', ...member, learner: true });
   const last = await update(api, 'manager1', { Role: 'worker' });
   t.is(last.status, 400);
   t.regex(

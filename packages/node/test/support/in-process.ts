@@ -87,6 +87,10 @@ export interface InProcessOptions {
   readonly database: MemoryDatabase;
   readonly issuer: CertificateIssuer;
   readonly logger?: Logger;
+  /** Where others reach it; default 198.18.0.1:2377. */
+  readonly address?: string;
+  /** The way to other managers; none by default. */
+  readonly calls?: ManagerOptions['calls'];
 }
 
 /** A manager and its API without anything of the host: no file, no socket, no real timer. */
@@ -111,7 +115,7 @@ export class InProcessManager {
         clusterId: CLUSTER_ID,
         instance: 'run1',
         raftId,
-        advertiseAddress: '198.18.0.1:2377',
+        advertiseAddress: options.address ?? '198.18.0.1:2377',
         identity: () => identity,
       },
       start: options.start,
@@ -135,7 +139,7 @@ export class InProcessManager {
         renew() {},
         close() {},
       }),
-      calls: { call: cut },
+      calls: options.calls ?? { call: cut },
       moved: new MovedManagers(),
       issuer: options.issuer,
       onFatal(error) {

@@ -170,6 +170,12 @@ function checkRemoval(node: Node, manager: ManagerAccess, force: boolean): void 
         'try again when its MANAGER STATUS in "docker node ls" is empty',
     );
   }
+  if (node.Spec.Role === 'manager' && !isMember) {
+    throw new ApiError(
+      'FAILED_PRECONDITION',
+      `node ${node.ID} is being promoted to a manager: run "docker node demote ${node.ID}" first`,
+    );
+  }
   if (node.Spec.Role === 'manager') {
     throw new ApiError(
       'FAILED_PRECONDITION',
