@@ -252,7 +252,7 @@ const SLOW_LIMITS = {
   snapshotTimeoutMs: 20_000,
   readTimeoutMs: 8_000,
   maxBytesPerMessage: 1_000,
-  maxInflightMessages: 8,
+  maxInflightMessages: 64,
   maxInflightBytes: 8_388_608,
 } as const satisfies Partial<RaftLimits>;
 
