@@ -165,13 +165,10 @@ if (problem === undefined) {
       { agent: near.agent, host: cluster.nodes[1]!.peer.address },
       { agent: client.agent, host: near.peer.address },
       { agent: task.agent, host: cluster.nodes[1]!.peer.address },
-      // Through the tunnel, where flows are in the zone of the other node.
-      { agent: task.agent, host: '10.240.1.1' },
     ].map(({ agent, host }, i) => ({ agent, to: { host, port: 8102, localPort: 5100 + i } }));
     for (let round = 0; round < 2; round++) {
       for (const { agent, to } of places) {
-        // Some are refused; through the tunnel nothing comes back.
-        await t.throwsAsync(agent.askUdp({ ...to, timeoutMs: 300 }), undefined, to.host);
+        await t.throwsAsync(agent.askUdp(to), { code: 'ECONNREFUSED' }, to.host);
       }
       await cluster.publish(8102, [task], 'udp');
       for (const { agent, to } of places) {
@@ -199,26 +196,6 @@ if (problem === undefined) {
     t.regex(flows(), /dst=198\.18\.0\.2 sport=\d+ dport=8103/, 'to another host');
     t.regex(flows(), /sport=5110 dport=8104/, 'to another port');
     await own.stop();
-  });
-
-  test.serial('a UDP client that sent while the table was flushed is answered again', async (t) => {
-    const task = await cluster.task(1);
-    await cluster.publish(8105, [task], 'udp');
-    const { netns } = cluster.nodes[0]!;
-    const to = { host: '198.18.0.1', port: 8105, localPort: 5111 };
-    // What a packet leaves that comes while there are no rules.
-    cluster.lab.sh(
-      netns,
-      'conntrack -I -p udp -s 198.18.0.100 -d 198.18.0.1 --sport 5111 --dport 8105 -t 60',
-    );
-    cluster.lab.sh(netns, 'nft flush table ip swarm_mesh');
-    const ask = () =>
-      cluster.client.agent.askUdp(to).then(
-        ({ task: name }) => name === task.taskId,
-        () => false,
-      );
-    await until('it is answered', ask);
-    t.pass();
   });
 
   test.serial(
