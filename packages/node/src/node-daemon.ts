@@ -500,7 +500,8 @@ export class NodeDaemon implements NodeControl {
   /** Takes what managers send about this node, which may be another role. */
   #heard(node: Node, managers: readonly ManagerAddress[]): void {
     if (managers.length > 0) this.#managers = managers;
-    if (this.#isDamaged && !shouldBeManager(node)) this.#retire(node);
+    // Also when it should be a manager again already: it joins under a new id then.
+    if (this.#isDamaged && node.RaftID === undefined) this.#retire(node);
     else this.#role.heard(node);
   }
 
