@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { createReadStream } from 'node:fs';
 import { request } from 'node:http';
 import { pipeline } from 'node:stream/promises';
-import { type Node, type Service, systemClock, type Task } from '@swarm/api';
+import { isTerminal, type Node, type Service, systemClock, type Task } from '@swarm/api';
 import { copyFolder, inspectManager } from '@swarm/manager/recovery';
 import { join } from 'node:path';
 import { until } from '../lab/index.js';
@@ -47,11 +47,7 @@ export class Aftermath {
       async () => {
         const states = await Promise.all(managers.map((daemon) => stateOf(daemon, 'after')));
         const isEven = states.every(({ index }) => index === states[0]!.index);
-        // A service that is being removed is no longer listed, but still exists.
-        const isPending = states[0]!
-          .of('service')
-          .some(({ PendingDelete }) => PendingDelete === true);
-        return isEven && !isPending ? states : undefined;
+        return isEven && !isPending(states[0]!) ? states : undefined;
       },
       { deadlineMs: SETTLE_LIMIT_MS },
     );
@@ -159,6 +155,20 @@ export class Aftermath {
     }
     return wrong;
   }
+}
+
+/** Whether a service is being removed, which is no longer listed, or tasks of a removed node are not given up yet. */
+function isPending(state: State): boolean {
+  const nodes = new Set(state.of('node').map(({ ID }) => ID));
+  const isLeft = ({ NodeID, Status }: Task) =>
+    NodeID !== undefined &&
+    !nodes.has(NodeID) &&
+    Status.State !== 'orphaned' &&
+    !isTerminal(Status.State);
+  return (
+    state.of('service').some(({ PendingDelete }) => PendingDelete === true) ||
+    state.of('task').some(isLeft)
+  );
 }
 
 function idsOf(objects: readonly { readonly ID: string }[]): string[] {

@@ -102,14 +102,20 @@ export const INVARIANTS: readonly Invariant[] = [
     name: 'tasks refer to services and nodes that exist, or have ended',
     check: (state) => {
       const services = new Set(state.of('service').map(({ ID }) => ID));
-      const nodes = new Set(state.of('node').map(({ ID }) => ID));
+      const nodes = new Map(state.of('node').map((node) => [node.ID, node]));
       return state.of('task').flatMap((task) => {
         if (ENDED.has(task.Status.State)) return [];
         const found: string[] = [];
-        if (!services.has(task.ServiceID))
-          found.push(`task ${task.ID} is of service ${task.ServiceID}`);
-        if (task.NodeID !== undefined && !nodes.has(task.NodeID))
-          found.push(`task ${task.ID} is on node ${task.NodeID}`);
+        const { ID, ServiceID, NodeID, DesiredState } = task;
+        // A removed service does not wait for nodes that are down; they stop its tasks when they are back.
+        const isLeft =
+          DesiredState === 'remove' &&
+          NodeID !== undefined &&
+          nodes.get(NodeID)?.Status.State === 'down';
+        if (!services.has(ServiceID) && !isLeft)
+          found.push(`task ${ID} is of service ${ServiceID}`);
+        if (NodeID !== undefined && !nodes.has(NodeID))
+          found.push(`task ${ID} is on node ${NodeID}`);
         return found;
       });
     },

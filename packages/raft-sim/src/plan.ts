@@ -252,7 +252,7 @@ const SLOW_LIMITS = {
   snapshotTimeoutMs: 20_000,
   readTimeoutMs: 8_000,
   maxBytesPerMessage: 1_000,
-  maxInflightMessages: 8,
+  maxInflightMessages: 64,
   maxInflightBytes: 8_388_608,
 } as const satisfies Partial<RaftLimits>;
 
@@ -260,6 +260,9 @@ const SLOW_LIMITS = {
 function withWideTransfer(network: RaftNetworkPlan): RaftNetworkPlan {
   return { ...network, transfer: { ...network.transfer, snapshotWindowBytes: 65_536 } };
 }
+
+/** An entry at a time, a new member needs longer for the log. */
+const NARROW_LIMITS = { joinTimeoutMs: 120_000 } as const satisfies Partial<RaftLimits>;
 
 /** Reports whether a log goes to a member an entry or two at a time. */
 function isNarrow({ maxBytesPerMessage, maxInflightMessages, maxInflightBytes }: Limits): boolean {
@@ -298,7 +301,7 @@ export function makePlan(seed: number, profile: Profile = 'mixed'): Plan {
     electionTicks,
     heartbeatTicks: prng.pick([1, 1, 2]),
     commitDelayMs: prng.pick([0, 10, 10, 60]),
-    limits: slow ? { ...limits, ...SLOW_LIMITS } : limits,
+    limits: { ...limits, ...(isNarrow(limits) && NARROW_LIMITS), ...(slow && SLOW_LIMITS) },
     network: slow ? withWideTransfer(network) : network,
     healedDelayUs: slow ? slowUs : prng.pick([asBeforeUs, soundUs, soundUs]),
     diskLatencyUs: prng.pick([50, 500, 3_000, 15_000]),

@@ -25,6 +25,11 @@ const MAX_EVENTS = 3_000_000;
 const CONVERGENCE_MS = 300_000;
 /** How long clients continue after the healing, while past leaders hear of the present one. */
 const HEALED_US = 1_000_000;
+/**
+ * How long after the healing clients write: a new member that gets the log an entry at a time would never
+ * have most of one that grows as fast.
+ */
+const WRITES_MS = 20_000;
 /** How long to wait for a cluster that need not come back; waiting longer only costs time. */
 const HOPELESS_MS = 30_000;
 /** How long to retry each operation: a leader may be lost over slow links, and another elected. */
@@ -137,6 +142,8 @@ class GroupRun {
     const healedMs = world.clock.nowMs;
     const look = () => {
       this.#startAll();
+      if (world.clock.nowMs - healedMs > WRITES_MS)
+        world.readsOnlyUntilUs = Number.MAX_SAFE_INTEGER;
       const missing = this.#missing();
       if (missing === undefined) this.#serve();
       else if (this.#goesOn(world.clock.nowMs - healedMs)) world.clock.after(LOOK_US, look);

@@ -15,6 +15,8 @@ import {
 /** How long to try again after the first lost answer, and how often: the pause doubles up to the second. */
 const RETRY_LIMIT_MS = 30_000;
 const RETRY_MS = { minMs: 100, maxMs: 2_000 };
+/** A shorter wait is not mentioned. */
+const MENTION_MS = 1_000;
 /** Errors of a manager that did nothing: another one may. */
 const ASK_ANOTHER: readonly string[] = ['NO_QUORUM', 'NOT_IN_SWARM', 'OVERLOADED'];
 
@@ -24,6 +26,8 @@ export interface Creating {
   readonly path: string;
   readonly body: { readonly Name?: string };
   readonly headers: Record<string, string>;
+  /** Tells the user what it waits for. */
+  readonly mention: (message: string) => void;
   readonly time: {
     /** Milliseconds that never go back. */
     readonly now: () => number;
@@ -37,27 +41,34 @@ export interface Creating {
  * @throws DaemonError what the daemon refused; Error that the object may exist
  */
 export async function create<T>(creating: Creating): Promise<T> {
-  const { clients, path, body, time } = creating;
+  const { clients, path, body, time, mention } = creating;
   const key = formatIdempotencyKey(randomUUID());
   const headers = { ...creating.headers, [IDEMPOTENCY_KEY_HEADER]: key };
   let lost: Error | undefined;
-  let untilMs = Number.POSITIVE_INFINITY;
+  let lostMs = 0;
+  let isMentioned = false;
   for (let attempt = 0; ; attempt += 1) {
     const client = clients[attempt % clients.length]!;
-    if (lost !== undefined && (body.Name ?? '') === '' && !(await storesKeys(client))) throw lost;
     try {
+      if (lost !== undefined && (body.Name ?? '') === '' && !(await storesKeys(client))) break;
       return await client.post<T>(path, {}, body, headers);
     } catch (error) {
       const isLost = mayBeDone(error);
       const isElsewhere = lost !== undefined || attempt + 1 < clients.length;
       if (!isLost && !(isElsewhere && isDown(error)))
         throw lost === undefined ? error : later(error);
-      if (isLost && lost === undefined) untilMs = time.now() + RETRY_LIMIT_MS;
+      if (isLost && lost === undefined) lostMs = time.now();
       if (isLost) lost = error as Error;
-      if (time.now() >= untilMs) throw lost;
+    }
+    const goneMs = lost === undefined ? 0 : time.now() - lostMs;
+    if (goneMs >= RETRY_LIMIT_MS) break;
+    if (goneMs >= MENTION_MS && !isMentioned) {
+      isMentioned = true;
+      mention(`the answer was lost (${lost?.message}): trying again with the same key`);
     }
     await time.pause(backoffMs(attempt + 1, RETRY_MS));
   }
+  throw lost;
 }
 
 /** Whether the daemon may have done it. */
@@ -79,8 +90,8 @@ function isDown(error: unknown): boolean {
  */
 async function storesKeys(client: ApiClient): Promise<boolean> {
   type Info = { readonly Swarm?: { readonly FeatureLevel?: { readonly Current: number } } };
-  const info = await client.get<Info>('/info').catch(() => undefined);
-  return (info?.Swarm?.FeatureLevel?.Current ?? 0) >= CREATION_KEYS_LEVEL;
+  const { Swarm } = await client.get<Info>('/info');
+  return (Swarm?.FeatureLevel?.Current ?? 0) >= CREATION_KEYS_LEVEL;
 }
 
 /** There, an attempt after the first meets the name that the first one took. */

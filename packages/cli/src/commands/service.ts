@@ -56,6 +56,7 @@ const CREATE: Command = {
     const reply = await create<{ ID: string; Warnings?: string[] | null }>({
       clients: await managersAt(client),
       ...{ path: '/services/create', body: spec, headers: auth },
+      mention: (message) => output.error(`swarm: ${message}`),
       time: { now: () => performance.now(), pause: (ms) => delay(ms) },
     });
     if (warning !== undefined) output.error(warning);

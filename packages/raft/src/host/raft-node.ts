@@ -110,9 +110,9 @@ export class RaftNode extends NodeLoop {
 
   /**
    * Adds a member: as a learner, and as a voter once it has 90 % of the log. Idempotent. Changes
-   * wait for each other.
-   * @throws NotLeaderError, MemberRemovedError, RaftTimeoutError (the member was removed again),
-   * OverloadedError
+   * wait for each other, but not for a member that catches up.
+   * @throws NotLeaderError, MemberRemovedError (also when it is removed meanwhile), RaftTimeoutError
+   * (the member was removed again), OverloadedError
    */
   addMember(info: MemberInfo): Promise<void> {
     return this.orStopped(() => this.changes.add(info));
@@ -142,11 +142,10 @@ export class RaftNode extends NodeLoop {
    *
    * A leader that is to be replaced hands over first and then fails with NotLeaderError: ask the
    * new one.
-   * @throws NotLeaderError, MemberNotFoundError (`oldId` never was a member, or the new one was
-   * removed meanwhile), MemberRemovedError (the new id), MemberExistsError (it is `oldId`, or
-   * already a voter), RemovalLosesQuorumError (no majority of the voters is reachable),
-   * RaftTimeoutError, OverloadedError; ProposalUnknownError, RaftStoppedError: it may have
-   * happened. RaftTimeoutError about a new member that did not catch up within `joinTimeoutMs`
+   * @throws NotLeaderError, MemberNotFoundError (`oldId` never was a member), MemberRemovedError (the
+   * new id, perhaps meanwhile), MemberExistsError (it is `oldId`, or already a voter),
+   * RemovalLosesQuorumError (no majority of the voters is reachable), RaftTimeoutError,
+   * OverloadedError; ProposalUnknownError, RaftStoppedError: it may have happened. RaftTimeoutError about a new member that did not catch up within `joinTimeoutMs`
    * means that it is no longer a member and needs another id.
    */
   replaceMember(oldId: MemberId, info: MemberInfo): Promise<void> {
