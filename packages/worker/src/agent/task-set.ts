@@ -3,7 +3,8 @@ import type { LeftTask } from '../runtime/runtime.js';
 import { messageOf } from '../runtime/runtime-error.js';
 import type { AgentStorage, StoredTask } from './agent-storage.js';
 import type { AssignedStore, UnreadableObject } from './assigned-store.js';
-import { TaskController, type TaskHost } from './task-controller.js';
+import { TaskController } from './task-controller.js';
+import type { TaskHost } from './task-host.js';
 import { sandboxIdOf } from './task-sandbox.js';
 
 /** What the set uses of the storage. */
