@@ -166,6 +166,12 @@ test('a manager leaves only by force', async (t) => {
   const refused = await api.call('POST', '/swarm/leave');
   t.is(refused.status, 503);
   t.regex(refused.message, /Removing the last manager erases all current state/);
+  // Of a manager that the others go on without, as a copy of another's folder.
+  api.node.otherLeader = { nodeId: 'other', address: '198.18.0.8:2377' };
+  const outside = await api.call('POST', '/swarm/leave');
+  api.node.otherLeader = undefined;
+  t.regex(outside.message, /have a leader, node other at 198\.18\.0\.8:2377.*leave --force/);
+  t.notRegex(outside.message, /force-new-cluster|[Dd]emote/);
   t.deepEqual(api.node.leaves, []);
   t.is((await api.call('POST', '/swarm/leave?force=1')).status, 200);
   t.deepEqual(api.node.leaves, [true]);
