@@ -216,6 +216,16 @@ test('without a quorum reads and writes fail in time and say who is missing', as
       /have a leader: node other at 198\.18\.0\.8:2377.*joins them again by itself/,
     );
     t.notRegex(outside.message, /force/);
+    api.node.timeProblem = 'The manager at b:2377 could not be talked to: 200 days apart.';
+    const apart = await api.call(
+      method,
+      path,
+      method === 'POST' ? { json: serviceBody('web') } : {},
+    );
+    api.node.timeProblem = undefined;
+    t.is(apart.status, 503, path);
+    t.regex(apart.message, /does not have a leader.*200 days apart/);
+    t.notRegex(apart.message, /force/);
     t.true(performance.now() - start < 2000);
   }
   t.is((await api.call('GET', '/info')).status, 200);
