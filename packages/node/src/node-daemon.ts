@@ -482,7 +482,11 @@ export class NodeDaemon implements NodeControl {
   #removed(reason: string): void {
     if (this.#stopped || this.#isRemoved) return;
     this.#isRemoved = true;
-    this.#break(`${reason}; on this node: 'docker swarm leave --force', then join again`);
+    // A refused handshake names the way out already, the end of a session does not.
+    const hasAdvice = reason.includes('swarm leave --force');
+    this.#break(
+      hasAdvice ? reason : `${reason}; on this node: 'docker swarm leave --force', then join again`,
+    );
     this.#stopRenewer()
       .then(() => this.#changes.run(() => this.#stopTasks()))
       .catch((error: unknown) =>
