@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from 'node:util';
 import {
   ApiError,
   type InitRequest,
@@ -19,30 +18,24 @@ import type {
   RecoveryControl,
   RestoreRequest,
 } from './api/node-control.js';
-import { certificateTime, isValidAt, type Renewer, startRenewer } from '@swarm/identity';
-import { AddressKeeper, hostAddresses } from './membership/address-keeper.js';
-import { type GivenAddresses, withAddresses } from './membership/address-origins.js';
-import { checkManager } from './membership/check-manager.js';
-import { DEFAULT_LISTEN, hostOf, withPort } from './membership/addresses.js';
+import { type Renewer, startRenewer } from '@swarm/identity';
+import type { GivenAddresses } from './membership/address-origins.js';
+import { hostOf } from './membership/addresses.js';
+import { CertificateRenewal } from './membership/certificate-renewal.js';
+import { KnownManagers } from './membership/known-managers.js';
+import { LocalAddresses } from './membership/local-addresses.js';
 import { isDamage } from './daemon/damage.js';
 import { ManagerPart } from './manager-part.js';
 import type { MemberHost } from './membership/member-host.js';
 import { newFounder, newJoiner, type NewMember } from './membership/new-member.js';
-import type { LocalState } from './files/local-state.js';
 import { NodeFiles } from './files/node-files.js';
 import type { FormerManager } from './tasks/manager-pins.js';
 import { type NodeTasks, startNodeTasks, type TasksEnvironment } from './tasks/node-tasks.js';
 import { forcedState, receiveBackup } from './membership/recovered-state.js';
-import { ownIdentity } from './membership/first-certificate.js';
-import { RoleFollower, shouldBeManager } from './membership/role-follower.js';
+import { RoleFollower } from './membership/role-follower.js';
 
 /** How often an expired certificate is renewed because a manager refused it, besides the renewer's own tries. */
 const LATE_RENEWAL_MS = 60_000;
-
-/** A manager issues its own certificate when it has less time left than this and the group has no leader. */
-const REISSUE_BEFORE_MS = 2 * 60 * 60_000;
-/** Codes of a renewal that nobody has decided on. */
-const NO_ANSWER: readonly string[] = ['TIMEOUT', 'NO_QUORUM'];
 
 export interface NodeDaemonOptions extends MemberHost {
   readonly dataRoot: string;
@@ -69,11 +62,12 @@ export class NodeDaemon implements NodeControl {
   readonly #files: NodeFiles;
   readonly #managerPart: ManagerPart;
   readonly #role: RoleFollower;
-  readonly #keeper: AddressKeeper;
+  readonly #known: KnownManagers;
+  readonly #addresses: LocalAddresses;
+  readonly #renewal: CertificateRenewal;
   #api: LocalApi | undefined;
   #tasks: NodeTasks | undefined;
   #renewer: Renewer | undefined;
-  #managers: readonly ManagerAddress[] = [];
   /** The cluster's, as the leader said it. */
   #featureLevel: number | undefined;
   #pending = false;
@@ -100,6 +94,7 @@ export class NodeDaemon implements NodeControl {
     this.#files = new NodeFiles(options.dataRoot);
     this.#instance = newId(options.randomBytes);
     const { clock, logger, random, randomBytes, issuer, onFatal } = options;
+    this.#known = new KnownManagers(this.#files, () => this.#managerPart);
     this.#managerPart = new ManagerPart({
       files: this.#files,
       instance: this.#instance,
@@ -110,25 +105,40 @@ export class NodeDaemon implements NodeControl {
       issuer,
       onFatal,
       api: () => this.#api!,
-      onStarted: () => this.#tasks?.move(this.#files.state!.dataPathAddress, this.#ownFirst()),
-      knownManagers: () => this.#managers,
+      onStarted: () =>
+        this.#tasks?.move(this.#files.state!.dataPathAddress, this.#known.ownFirst()),
+      knownManagers: () => this.#known.named,
       onOutside: () => this.#role.outside(),
     });
     this.#role = new RoleFollower({
       files: this.#files,
       managerPart: this.#managerPart,
       logger,
-      addresses: () => this.#addresses(),
+      addresses: () => this.#known.addresses(),
       signal: () => this.#interrupt.signal,
       renewSoon: () => {
         if (!this.#stopped && this.#broken === '') this.#renewer?.renewNow();
       },
     });
-    this.#keeper = new AddressKeeper({
+    this.#renewal = new CertificateRenewal({
+      files: this.#files,
+      managerPart: this.#managerPart,
+      role: this.#role,
+      known: this.#known,
+      host: options,
+      logger,
+    });
+    this.#addresses = new LocalAddresses({
       ...{ clock, logger, files: this.#files, changes: this.#changes },
-      host: hostAddresses(options),
-      others: () => this.#otherAddresses(),
-      moved: (state) => this.#move(state),
+      networkInterfaces: options.networkInterfaces,
+      given: options.addresses,
+      managerPart: this.#managerPart,
+      known: this.#known,
+      tasks: () => this.#tasks,
+      signal: () => this.#interrupt.signal,
+      pending: (isPending) => {
+        this.#pending = isPending;
+      },
     });
   }
 
@@ -155,7 +165,7 @@ export class NodeDaemon implements NodeControl {
 
   info(): LocalNodeInfo {
     const { state } = this.#files;
-    const problems = [this.#tasks?.problem() ?? '', this.#keeper.problem, this.#role.problem()];
+    const problems = [this.#tasks?.problem() ?? '', this.#addresses.problem, this.#role.problem()];
     const error =
       this.#broken ||
       problems.filter((problem) => problem !== '').join('; ') ||
@@ -177,7 +187,7 @@ export class NodeDaemon implements NodeControl {
       nodeAddr: hostOf(state.advertiseAddress),
       controlAvailable: this.manager() !== undefined,
       becomesManager: this.#role.isBecomingManager(),
-      remoteManagers: this.#knownManagers(),
+      remoteManagers: this.#known.all(),
       error,
       clusterId: state.clusterId,
       ...(this.#featureLevel === undefined ? {} : { featureLevel: this.#featureLevel }),
@@ -213,14 +223,14 @@ export class NodeDaemon implements NodeControl {
    * @throws ApiError NOT_IN_SWARM, INVALID_ARGUMENT, TIMEOUT
    */
   reconnect(request: ReconnectRequest): Promise<void> {
-    return this.#changes.run(() => this.#reconnect(request));
+    return this.#changes.run(() => this.#addresses.reconnect(request));
   }
 
   /** Stops what runs in this process; tasks keep running, and the mesh keeps forwarding. */
   async close(): Promise<void> {
     this.#stopped = true;
     this.#interrupt.abort();
-    this.#keeper.stop();
+    this.#addresses.stop();
     await this.#stopRenewer();
     await this.#changes.idle();
     await this.#tasks?.close();
@@ -241,83 +251,15 @@ export class NodeDaemon implements NodeControl {
       this.#break((error as Error).message);
       return;
     }
-    this.#managers = this.#files.state!.managers;
-    await this.#findAddresses();
+    this.#known.named = this.#files.state!.managers;
+    await this.#addresses.find();
     await this.#restartManager();
-    const isReissued = await this.#reissueExpired();
+    const isReissued = await this.#renewal.reissueExpired();
     await this.#startTasks();
     if (isReissued) this.#renewer?.renewNow();
     if (this.#files.role !== 'manager' || this.#managerPart.manager !== undefined) return;
     // The promotion continues in the background: tasks must run even if no manager can be reached now.
     if (this.#broken === '') this.#renewer?.renewNow();
-  }
-
-  /** A request to enter a cluster, with the addresses from the daemon's command line where it has none. */
-  #with<T extends GivenAddresses>(request: T): T {
-    const { addresses } = this.#options;
-    if (addresses === undefined) return request;
-    const isDefault = request.listenAddr === '' || request.listenAddr === DEFAULT_LISTEN;
-    return {
-      ...request,
-      listenAddr: (isDefault && addresses.listenAddr) || request.listenAddr,
-      advertiseAddr: request.advertiseAddr || addresses.advertiseAddr,
-      dataPathAddr: request.dataPathAddr || addresses.dataPathAddr,
-    };
-  }
-
-  /** Takes the addresses from the command line, and those that the host has now. */
-  async #findAddresses(): Promise<void> {
-    const { addresses, networkInterfaces, logger } = this.#options;
-    const before = this.#files.state!;
-    if (addresses !== undefined)
-      await this.#files.save(withAddresses(before, addresses, networkInterfaces()));
-    const state = await this.#keeper.look(true);
-    if (state !== undefined) await this.#files.save(state);
-    const { advertiseAddress, dataPathAddress } = this.#files.state!;
-    if (advertiseAddress !== before.advertiseAddress || dataPathAddress !== before.dataPathAddress)
-      logger.warn({ advertiseAddress, dataPathAddress }, 'this node has other addresses now');
-  }
-
-  /** Goes on with other addresses. */
-  async #move(state: LocalState): Promise<void> {
-    const { advertiseAddress, dataPathAddress } = state;
-    const { logger } = this.#options;
-    this.#pending = this.#managerPart.manager !== undefined;
-    try {
-      await this.#managerPart.move(state);
-    } finally {
-      this.#pending = false;
-    }
-    this.#tasks?.move(dataPathAddress, this.#ownFirst());
-    logger.warn({ advertiseAddress, dataPathAddress }, 'this node has other addresses now');
-  }
-
-  async #reconnect({ remoteAddrs, ...given }: ReconnectRequest): Promise<void> {
-    const state = this.#files.state;
-    if (state === undefined)
-      throw new ApiError('NOT_IN_SWARM', "this node is in no cluster: run 'swarm join' on it");
-    const remotes = remoteAddrs.map(withPort);
-    const next = withAddresses(state, given, this.#options.networkInterfaces());
-    if (!isDeepStrictEqual(next, state)) await this.#move(next);
-    await this.#keeper.look();
-    const { manager } = this.#managerPart;
-    const found: ManagerAddress[] = [];
-    let problem: unknown;
-    for (const address of remotes) {
-      try {
-        if (manager === undefined)
-          await checkManager(address, this.#files.identity!, this.#interrupt.signal);
-        else await manager.meet(address);
-        // Whatever node is there: the cluster's root vouches for it.
-        found.push({ nodeId: '', address });
-      } catch (error) {
-        problem ??= error;
-      }
-    }
-    if (found.length === 0 && problem !== undefined) throw problem;
-    if (manager !== undefined) return;
-    this.#managers = [...found, ...this.#managers];
-    this.#tasks?.move(next.dataPathAddress, found);
   }
 
   /** Restarts the Raft member, before the tasks, because the agent may connect to it. */
@@ -341,7 +283,10 @@ export class NodeDaemon implements NodeControl {
     const { dataRoot, logger, hostname, randomBytes } = this.#options;
     if (request.forceNewCluster) return this.#forceNewCluster(request);
     this.#checkFree();
-    const { state, identity, root } = await newFounder(this.#with(request), this.#options);
+    const { state, identity, root } = await newFounder(
+      this.#addresses.with(request),
+      this.#options,
+    );
     const { nodeId, clusterId, dataPathPort } = state;
     const { spec, availability } = request;
     const first = { root, spec, availability, hostname: hostname(), dataPathPort, randomBytes };
@@ -365,7 +310,7 @@ export class NodeDaemon implements NodeControl {
     } finally {
       this.#pending = false;
     }
-    this.#managers = forced.managers;
+    this.#known.named = forced.managers;
     this.#tasks?.move(forced.dataPathAddress, forced.managers);
     return state.nodeId;
   }
@@ -373,7 +318,7 @@ export class NodeDaemon implements NodeControl {
   async #restore(request: RestoreRequest): Promise<string> {
     this.#checkFree();
     const { dataRoot, logger } = this.#options;
-    const restored = await receiveBackup(this.#with(request), this.#options, dataRoot);
+    const restored = await receiveBackup(this.#addresses.with(request), this.#options, dataRoot);
     const { state, backup, node } = restored;
     try {
       await this.#enter(restored, (keep) => this.#managerPart.restore(state, backup, node, keep));
@@ -398,7 +343,7 @@ export class NodeDaemon implements NodeControl {
       await this.#files.wipe();
       await this.#files.saveIdentity(identity);
       await lead(() => this.#files.save(state));
-      this.#managers = state.managers;
+      this.#known.named = state.managers;
       await this.#startTasks();
     } catch (error) {
       await this.#forget();
@@ -413,13 +358,17 @@ export class NodeDaemon implements NodeControl {
     const { logger } = this.#options;
     this.#interrupt = new AbortController();
     const { signal } = this.#interrupt;
-    const { state, identity } = await newJoiner(this.#with(request), this.#options, signal);
+    const { state, identity } = await newJoiner(
+      this.#addresses.with(request),
+      this.#options,
+      signal,
+    );
     this.#pending = true;
     try {
       await this.#files.wipe();
       await this.#files.saveIdentity(identity);
       await this.#files.save(state);
-      this.#managers = state.managers;
+      this.#known.named = state.managers;
       await this.#startTasks();
       const { role } = this.#files;
       if (role === 'manager') await this.#role.joinGroup();
@@ -438,7 +387,7 @@ export class NodeDaemon implements NodeControl {
     this.#options.logger.error({ error: cause.message }, 'the node could not join');
     // First, or the agent would take its own withdrawal for a removal by somebody.
     await this.#stopTasks();
-    if (this.#files.role === 'manager') await this.#managerPart.withdraw(this.#addresses());
+    if (this.#files.role === 'manager') await this.#managerPart.withdraw(this.#known.addresses());
     await this.#forget();
   }
 
@@ -458,7 +407,7 @@ export class NodeDaemon implements NodeControl {
       dataPathPort: state.dataPathPort,
       listenPort: () => (this.#files.state ?? state).listen.port,
       identity: () => this.#files.identity!,
-      managers: this.#ownFirst(),
+      managers: this.#known.ownFirst(),
       formerManagers: state.formerManagers ?? [],
       onFormerManagers: (formerManagers) => this.#keepFormer(formerManagers),
       onNode: (node, managers, featureLevel) => {
@@ -472,13 +421,13 @@ export class NodeDaemon implements NodeControl {
       },
       onRemoved: (reason) => this.#removed(reason),
     });
-    this.#keeper.watch();
+    this.#addresses.watch();
     this.#renewer = startRenewer({
       clock,
       logger,
       random,
       certificate: this.#files.identity!.certificate,
-      renew: () => this.#changes.run(() => this.#renew()),
+      renew: () => this.#changes.run(() => this.#renewal.renew()),
       isUrgent: () => this.#role.isChanging(),
     });
   }
@@ -487,7 +436,7 @@ export class NodeDaemon implements NodeControl {
   #keepFormer(formerManagers: readonly FormerManager[]): void {
     const save = async () => {
       const { state } = this.#files;
-      const managers = this.#knownManagers();
+      const managers = this.#known.all();
       if (state !== undefined) await this.#files.save({ ...state, managers, formerManagers });
     };
     this.#changes
@@ -499,8 +448,9 @@ export class NodeDaemon implements NodeControl {
 
   /** Takes what managers send about this node, which may be another role. */
   #heard(node: Node, managers: readonly ManagerAddress[]): void {
-    if (managers.length > 0) this.#managers = managers;
-    if (this.#isDamaged && !shouldBeManager(node)) this.#retire(node);
+    if (managers.length > 0) this.#known.named = managers;
+    // Also when it should be a manager again already: it joins under a new id then.
+    if (this.#isDamaged && node.RaftID === undefined) this.#retire(node);
     else this.#role.heard(node);
   }
 
@@ -532,7 +482,11 @@ export class NodeDaemon implements NodeControl {
   #removed(reason: string): void {
     if (this.#stopped || this.#isRemoved) return;
     this.#isRemoved = true;
-    this.#break(`${reason}; on this node: 'docker swarm leave --force', then join again`);
+    // A refused handshake names the way out already, the end of a session does not.
+    const hasAdvice = reason.includes('swarm leave --force');
+    this.#break(
+      hasAdvice ? reason : `${reason}; on this node: 'docker swarm leave --force', then join again`,
+    );
     this.#stopRenewer()
       .then(() => this.#changes.run(() => this.#stopTasks()))
       .catch((error: unknown) =>
@@ -548,65 +502,24 @@ export class NodeDaemon implements NodeControl {
     );
   }
 
-  /**
-   * Issues this manager's own certificate again if it is outside of its time, or will be.
-   * @param withinMs how soon
-   * @returns whether it did
-   */
-  async #reissueExpired(withinMs = 0): Promise<boolean> {
-    const { identity, state, role } = this.#files;
-    const { manager } = this.#managerPart;
-    if (identity === undefined || state === undefined || manager === undefined) return false;
-    const { clock, logger } = this.#options;
-    const time = certificateTime(identity.certificate);
-    const isValid = isValidAt(time, clock.now()) && isValidAt(time, clock.now() + withinMs);
-    if (role !== 'manager' || isValid) return false;
-    const cluster = manager.store.cluster();
-    const node = manager.store.get('node', state.nodeId);
-    // One that the cluster has made a worker, or removed, asks the others as every node does.
-    if (cluster === undefined || node === undefined || !shouldBeManager(node)) return false;
-    await this.#files.saveIdentity(await ownIdentity(this.#options, cluster, state.nodeId));
-    this.#managerPart.renewIdentity();
-    logger.warn(
-      {
-        validFrom: new Date(time.issuedAtMs).toISOString(),
-        validTo: new Date(time.expiresAtMs).toISOString(),
-        now: new Date(clock.now()).toISOString(),
-      },
-      'this manager has issued itself a certificate, because its own was not valid by its clock',
-    );
-    return true;
-  }
-
-  async #renew(): Promise<string> {
-    await this.#reissueExpired();
-    const certificate = await this.#role.renew().catch(async (error: unknown) => {
-      const isUnanswered = error instanceof ApiError && NO_ANSWER.includes(error.code);
-      if (!isUnanswered || !(await this.#reissueExpired(REISSUE_BEFORE_MS))) throw error;
-      return this.#files.identity!.certificate;
-    });
-    await this.#files.save({ ...this.#files.state!, managers: this.#knownManagers() });
-    return certificate;
-  }
-
   async #leave({ force }: { force: boolean }): Promise<void> {
     // What a copy asks in the node's name would happen to the daemon that it was copied from.
     if (force && this.#files.role === 'manager' && !this.#isCopy)
-      await this.#managerPart.leaveGroup(this.#otherAddresses());
+      await this.#managerPart.leaveGroup(this.#known.otherAddresses());
     await this.#forget();
     this.#options.logger.info({}, 'left the cluster');
   }
 
   /** Stops everything that this node does in its cluster, and forgets it. */
   async #forget(): Promise<void> {
-    this.#keeper.stop();
+    this.#addresses.stop();
     // Not awaited: a renewal that has begun waits in the queue for this, and then finds no node.
     void this.#renewer?.stop();
     this.#renewer = undefined;
     await this.#stopTasks();
     await this.#managerPart.stop();
     await this.#files.wipe();
-    this.#managers = [];
+    this.#known.named = [];
     this.#featureLevel = undefined;
     this.#role.heard(undefined);
     this.#broken = '';
@@ -628,38 +541,6 @@ export class NodeDaemon implements NodeControl {
     const renewer = this.#renewer;
     this.#renewer = undefined;
     await renewer?.stop();
-  }
-
-  #knownManagers(): readonly ManagerAddress[] {
-    const members = this.#managerPart.manager?.members() ?? [];
-    if (members.length > 0) return members.map(({ nodeId, address }) => ({ nodeId, address }));
-    return this.#managers;
-  }
-
-  /** All known managers. A manager knows better than its cluster where it is itself. */
-  #ownFirst(): readonly ManagerAddress[] {
-    const { nodeId, advertiseAddress } = this.#files.state!;
-    const known = this.#knownManagers().filter((manager) => manager.nodeId !== nodeId);
-    if (this.#managerPart.manager === undefined) return known;
-    return [{ nodeId, address: advertiseAddress }, ...known];
-  }
-
-  /**
-   * Managers to ask: the members that this node's own member knows, then those that the leader named last, as
-   * that member may be out of the group, and itself last, as it can only pass the question on.
-   */
-  #addresses(): string[] {
-    const own = this.#files.state?.advertiseAddress;
-    const all = [...this.#knownManagers(), ...this.#managers].map(({ address }) => address);
-    const others = new Set(all.filter((address) => address !== own));
-    return [...others, ...(own !== undefined && all.includes(own) ? [own] : [])];
-  }
-
-  #otherAddresses(): string[] {
-    const { nodeId, advertiseAddress: own } = this.#files.state ?? {};
-    return this.#knownManagers()
-      .filter((manager) => manager.nodeId !== nodeId && manager.address !== own)
-      .map(({ address }) => address);
   }
 
   #checkFree(): void {

@@ -246,6 +246,7 @@ test('a removed node stops its tasks, says why, and still knows after a restart'
   const again = await worker.restart();
   await until('it knows again', () => again.daemon.info().state === 'error');
   t.regex(again.daemon.info().error, /was removed from the cluster/);
+  t.is(again.daemon.info().error.split('leave --force').length - 1, 1, 'it is advised once');
   await again.daemon.leave({ force: true });
   await again.join(tokenOf(first, 'Worker'), first.address);
   t.not(again.daemon.info().nodeId, nodeId);
@@ -484,6 +485,21 @@ for (const [what, damage] of Object.entries(DAMAGES)) {
     t.regex(back.daemon.info().error, /removed from the cluster.*swarm leave --force/);
   });
 }
+
+test('a manager that lost its log and was demoted and promoted meanwhile joins again', async (t) => {
+  const { third, nodeId, store, demote, promote, members } = await threeAndOneDamaged(
+    t,
+    DAMAGES['whole folder']!,
+  );
+  await demote();
+  await until('it has left the group', () => members() === 2);
+  await until('the store says so', () => store.get('node', nodeId)?.RaftID === undefined);
+  await promote();
+  const back = await third.restart();
+  await until('it is a manager again', () => back.daemon.info().controlAvailable);
+  t.is(members(), 3);
+  t.is(back.daemon.info().error, '');
+});
 
 test('a member id is forgotten before its log', async (t) => {
   const node = await testNode(t);

@@ -267,6 +267,10 @@ export class Manager implements ManagerAccess {
     return this.#outside.leader();
   }
 
+  timeProblem(): string | undefined {
+    return this.#outside.timeProblem();
+  }
+
   findLeader(): Promise<LeaderAddress | undefined> {
     return this.#outside.look();
   }

@@ -16,24 +16,35 @@ const QUORUM_CHECK_MS = 5_000;
  * @throws ApiError FAILED_PRECONDITION while there is a quorum
  */
 export async function checkForce(manager: ManagerAccess, clock: Clock): Promise<void> {
-  const members = manager.members();
-  if (members.length <= 1) return;
+  if (manager.members().length <= 1) return;
   const found = manager.findLeader?.().catch(() => undefined);
   try {
     const late = () => new ApiError('NO_QUORUM', 'no quorum');
     await within(clock, QUORUM_CHECK_MS, manager.readBarrier(), late);
   } catch {
     const leader = await found;
-    if (leader === undefined) return;
+    const timeProblem = manager.timeProblem?.();
+    if (leader === undefined && timeProblem === undefined) return;
+    // Whether it leads cannot be known: it may have a quorum with the others.
+    if (leader === undefined) {
+      throw new ApiError(
+        'FAILED_PRECONDITION',
+        `a manager lives that this one cannot talk to. ${timeProblem} If that manager should be left behind, ` +
+          'stop its daemon first',
+      );
+    }
     throw new ApiError(
       'FAILED_PRECONDITION',
       `the other managers have a leader, node ${leader.nodeId} at ${leader.address}: this one was removed from ` +
         "them or is cut off. It joins them again by itself; 'docker info' here says what it waits for",
     );
   }
+  // Only now it has applied its log, and with it an attempt to force that was interrupted.
+  const { length } = manager.members();
+  if (length <= 1) return;
   throw new ApiError(
     'FAILED_PRECONDITION',
-    `the managers of this cluster have a quorum (${members.length} managers), so there is no need to ` +
+    `the managers of this cluster have a quorum (${length} managers), so there is no need to ` +
       "force a new cluster: demote the managers you want to remove with 'docker node demote', or run " +
       "'docker swarm leave --force' on them",
   );

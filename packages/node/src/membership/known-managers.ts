@@ -1,0 +1,57 @@
+import type { ManagerAddress } from '@swarm/api';
+import type { NodeFiles } from '../files/node-files.js';
+import type { ManagerPart } from '../manager-part.js';
+
+/** The managers that a node knows: from its Raft member while it has one, else as the leader named them last. */
+export class KnownManagers {
+  readonly #files: NodeFiles;
+  readonly #managerPart: () => ManagerPart;
+  #named: readonly ManagerAddress[] = [];
+
+  constructor(files: NodeFiles, managerPart: () => ManagerPart) {
+    this.#files = files;
+    this.#managerPart = managerPart;
+  }
+
+  /** As the leader, or the user, named them last. */
+  get named(): readonly ManagerAddress[] {
+    return this.#named;
+  }
+
+  set named(managers: readonly ManagerAddress[]) {
+    this.#named = managers;
+  }
+
+  all(): readonly ManagerAddress[] {
+    const members = this.#managerPart().manager?.members() ?? [];
+    if (members.length > 0) return members.map(({ nodeId, address }) => ({ nodeId, address }));
+    return this.#named;
+  }
+
+  /** All of them. A manager knows better than its cluster where it is itself. */
+  ownFirst(): readonly ManagerAddress[] {
+    const { nodeId, advertiseAddress } = this.#files.state!;
+    const known = this.all().filter((manager) => manager.nodeId !== nodeId);
+    if (this.#managerPart().manager === undefined) return known;
+    return [{ nodeId, address: advertiseAddress }, ...known];
+  }
+
+  /**
+   * Addresses to ask: the members that this node's own member knows, then those that the leader named last, as
+   * that member may be out of the group, and itself last, as it can only pass the question on.
+   */
+  addresses(): string[] {
+    const own = this.#files.state?.advertiseAddress;
+    const all = [...this.all(), ...this.#named].map(({ address }) => address);
+    const others = new Set(all.filter((address) => address !== own));
+    return [...others, ...(own !== undefined && all.includes(own) ? [own] : [])];
+  }
+
+  /** Where the others are. */
+  otherAddresses(): string[] {
+    const { nodeId, advertiseAddress: own } = this.#files.state ?? {};
+    return this.all()
+      .filter((manager) => manager.nodeId !== nodeId && manager.address !== own)
+      .map(({ address }) => address);
+  }
+}
