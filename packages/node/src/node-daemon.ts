@@ -315,9 +315,9 @@ export class NodeDaemon implements NodeControl {
       }
     }
     if (found.length === 0 && problem !== undefined) throw problem;
-    if (manager !== undefined) return;
-    this.#managers = [...found, ...this.#managers];
+    // The agent of a manager too: it has no other way to a leader until this member hears of one.
     this.#tasks?.move(next.dataPathAddress, found);
+    if (manager === undefined) this.#managers = [...found, ...this.#managers];
   }
 
   /** Restarts the Raft member, before the tasks, because the agent may connect to it. */
