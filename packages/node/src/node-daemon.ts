@@ -6,7 +6,6 @@ import {
   type ManagerAddress,
   newId,
   type Node,
-  ourCommands,
   type ReconnectRequest,
   SerialQueue,
 } from '@swarm/api';
@@ -21,6 +20,7 @@ import type {
 import { type Renewer, startRenewer } from '@swarm/identity';
 import type { GivenAddresses } from './membership/address-origins.js';
 import { hostOf } from './membership/addresses.js';
+import { Breakage } from './membership/breakage.js';
 import { CertificateRenewal } from './membership/certificate-renewal.js';
 import { KnownManagers } from './membership/known-managers.js';
 import { LocalAddresses } from './membership/local-addresses.js';
@@ -29,7 +29,6 @@ import { ManagerPart } from './manager-part.js';
 import type { MemberHost } from './membership/member-host.js';
 import { newFounder, newJoiner, type NewMember } from './membership/new-member.js';
 import { NodeFiles } from './files/node-files.js';
-import type { FormerManager } from './tasks/manager-pins.js';
 import { type NodeTasks, startNodeTasks, type TasksEnvironment } from './tasks/node-tasks.js';
 import { forcedState, receiveBackup } from './membership/recovered-state.js';
 import { RoleFollower } from './membership/role-follower.js';
@@ -65,18 +64,13 @@ export class NodeDaemon implements NodeControl {
   readonly #known: KnownManagers;
   readonly #addresses: LocalAddresses;
   readonly #renewal: CertificateRenewal;
+  readonly #breakage: Breakage;
   #api: LocalApi | undefined;
   #tasks: NodeTasks | undefined;
   #renewer: Renewer | undefined;
   /** The cluster's, as the leader said it. */
   #featureLevel: number | undefined;
   #pending = false;
-  /** Why the node cannot take part until it leaves; empty while it can. */
-  #broken = '';
-  /** Whether it cannot because log or state of its Raft member are unusable. */
-  #isDamaged = false;
-  /** Whether the cluster has removed this node. */
-  #isRemoved = false;
   /** Names this run of the daemon. */
   readonly #instance: string;
   /** Whether another daemon runs as this node, as the managers last said. */
@@ -94,7 +88,12 @@ export class NodeDaemon implements NodeControl {
     this.#files = new NodeFiles(options.dataRoot);
     this.#instance = newId(options.randomBytes);
     const { clock, logger, random, randomBytes, issuer, onFatal } = options;
-    this.#known = new KnownManagers(this.#files, () => this.#managerPart);
+    this.#known = new KnownManagers({
+      files: this.#files,
+      managerPart: () => this.#managerPart,
+      changes: this.#changes,
+      logger,
+    });
     this.#managerPart = new ManagerPart({
       files: this.#files,
       instance: this.#instance,
@@ -117,8 +116,14 @@ export class NodeDaemon implements NodeControl {
       addresses: () => this.#known.addresses(),
       signal: () => this.#interrupt.signal,
       renewSoon: () => {
-        if (!this.#stopped && this.#broken === '') this.#renewer?.renewNow();
+        if (!this.#stopped && this.#breakage.reason === '') this.#renewer?.renewNow();
       },
+    });
+    this.#breakage = new Breakage({
+      logger,
+      dropMember: () => this.#changes.run(() => this.#managerPart.drop()),
+      isOver: () => this.#stopped || this.#files.state === undefined,
+      mended: (node) => this.#role.heard(node),
     });
     this.#renewal = new CertificateRenewal({
       files: this.#files,
@@ -167,10 +172,10 @@ export class NodeDaemon implements NodeControl {
     const { state } = this.#files;
     const problems = [this.#tasks?.problem() ?? '', this.#addresses.problem, this.#role.problem()];
     const error =
-      this.#broken ||
+      this.#breakage.reason ||
       problems.filter((problem) => problem !== '').join('; ') ||
       this.#options.tasks.runtime.waiting;
-    const broken = this.#broken !== '';
+    const broken = this.#breakage.reason !== '';
     if (state === undefined) {
       return {
         state: this.#pending ? 'pending' : broken ? 'error' : 'inactive',
@@ -248,7 +253,7 @@ export class NodeDaemon implements NodeControl {
         return;
       }
     } catch (error) {
-      this.#break((error as Error).message);
+      this.#breakage.set((error as Error).message);
       return;
     }
     this.#known.named = this.#files.state!.managers;
@@ -259,7 +264,7 @@ export class NodeDaemon implements NodeControl {
     if (isReissued) this.#renewer?.renewNow();
     if (this.#files.role !== 'manager' || this.#managerPart.manager !== undefined) return;
     // The promotion continues in the background: tasks must run even if no manager can be reached now.
-    if (this.#broken === '') this.#renewer?.renewNow();
+    if (this.#breakage.reason === '') this.#renewer?.renewNow();
   }
 
   /** Restarts the Raft member, before the tasks, because the agent may connect to it. */
@@ -271,11 +276,7 @@ export class NodeDaemon implements NodeControl {
       await this.#managerPart.restart();
     } catch (error) {
       if (!isDamage(error)) throw error;
-      this.#isDamaged = true;
-      this.#break(
-        `${error.message} Demote the node, and it goes on as a worker; or, on this node: ` +
-          "'docker swarm leave --force', then join again. Its tasks run until then.",
-      );
+      this.#breakage.damaged(error);
     }
   }
 
@@ -409,7 +410,7 @@ export class NodeDaemon implements NodeControl {
       identity: () => this.#files.identity!,
       managers: this.#known.ownFirst(),
       formerManagers: state.formerManagers ?? [],
-      onFormerManagers: (formerManagers) => this.#keepFormer(formerManagers),
+      onFormerManagers: (formerManagers) => this.#known.keepFormer(formerManagers),
       onNode: (node, managers, featureLevel) => {
         this.#featureLevel = featureLevel;
         this.#heard(node, managers);
@@ -432,42 +433,10 @@ export class NodeDaemon implements NodeControl {
     });
   }
 
-  /** Keeps which managers are former ones: their certificates are valid for some time yet. */
-  #keepFormer(formerManagers: readonly FormerManager[]): void {
-    const save = async () => {
-      const { state } = this.#files;
-      const managers = this.#known.all();
-      if (state !== undefined) await this.#files.save({ ...state, managers, formerManagers });
-    };
-    this.#changes
-      .run(save)
-      .catch((error: unknown) =>
-        this.#options.logger.warn({ err: error }, 'the list of former managers could not be saved'),
-      );
-  }
-
   /** Takes what managers send about this node, which may be another role. */
   #heard(node: Node, managers: readonly ManagerAddress[]): void {
     if (managers.length > 0) this.#known.named = managers;
-    // Also when it should be a manager again already: it joins under a new id then.
-    if (this.#isDamaged && node.RaftID === undefined) this.#retire(node);
-    else this.#role.heard(node);
-  }
-
-  /** Drops a Raft member whose log is unusable once the group goes on without it: the node is a worker now. */
-  #retire(node: Node): void {
-    this.#isDamaged = false;
-    this.#changes
-      .run(() => this.#managerPart.drop())
-      .then(() => {
-        if (this.#stopped || this.#isRemoved || this.#files.state === undefined) return;
-        this.#broken = '';
-        this.#role.heard(node);
-      })
-      .catch((error: unknown) => {
-        this.#isDamaged = true;
-        this.#options.logger.warn({ err: error }, 'the damaged Raft member could not be dropped');
-      });
+    if (this.#breakage.heard(node)) this.#role.heard(node);
   }
 
   /** A manager refused the certificate because its time is over: asks for a new one, not too often. */
@@ -480,22 +449,12 @@ export class NodeDaemon implements NodeControl {
 
   /** The cluster removed this node: its tasks end, and it waits to leave. */
   #removed(reason: string): void {
-    if (this.#stopped || this.#isRemoved) return;
-    this.#isRemoved = true;
-    this.#break(`${reason}; on this node: 'docker swarm leave --force', then join again`);
+    if (this.#stopped || !this.#breakage.removed(reason)) return;
     this.#stopRenewer()
       .then(() => this.#changes.run(() => this.#stopTasks()))
       .catch((error: unknown) =>
         this.#options.logger.error({ err: error }, 'the tasks of a removed node were not stopped'),
       );
-  }
-
-  #break(reason: string): void {
-    this.#broken = reason;
-    this.#options.logger.error(
-      { reason: ourCommands(reason) },
-      'this node cannot take part in the cluster',
-    );
   }
 
   async #leave({ force }: { force: boolean }): Promise<void> {
@@ -518,9 +477,7 @@ export class NodeDaemon implements NodeControl {
     this.#known.named = [];
     this.#featureLevel = undefined;
     this.#role.heard(undefined);
-    this.#broken = '';
-    this.#isDamaged = false;
-    this.#isRemoved = false;
+    this.#breakage.forget();
     this.#isCopy = false;
     this.#pending = false;
     this.#interrupt = new AbortController();
@@ -540,10 +497,10 @@ export class NodeDaemon implements NodeControl {
   }
 
   #checkFree(): void {
-    if (this.#broken !== '' && this.#files.state === undefined)
+    if (this.#breakage.reason !== '' && this.#files.state === undefined)
       throw new ApiError(
         'FAILED_PRECONDITION',
-        `${this.#broken}: run 'docker swarm leave --force' first`,
+        `${this.#breakage.reason}: run 'docker swarm leave --force' first`,
       );
     if (this.#files.state === undefined) return;
     throw new ApiError(
