@@ -1,5 +1,4 @@
 import {
-  ApiError,
   type InitRequest,
   type JoinRequest,
   type Logger,
@@ -11,26 +10,20 @@ import {
 } from '@swarm/api';
 import type { ManagerAccess } from '@swarm/manager';
 import type { LocalApi } from './api/local-api.js';
-import type {
-  LocalNodeInfo,
-  NodeControl,
-  RecoveryControl,
-  RestoreRequest,
-} from './api/node-control.js';
+import type { LocalNodeInfo, NodeControl, RecoveryControl } from './api/node-control.js';
 import { type Renewer, startRenewer } from '@swarm/identity';
 import type { GivenAddresses } from './membership/address-origins.js';
 import { hostOf } from './membership/addresses.js';
 import { Breakage } from './membership/breakage.js';
 import { CertificateRenewal } from './membership/certificate-renewal.js';
+import { ClusterEntry } from './membership/cluster-entry.js';
 import { KnownManagers } from './membership/known-managers.js';
 import { LocalAddresses } from './membership/local-addresses.js';
 import { isDamage } from './daemon/damage.js';
 import { ManagerPart } from './manager-part.js';
 import type { MemberHost } from './membership/member-host.js';
-import { newFounder, newJoiner, type NewMember } from './membership/new-member.js';
 import { NodeFiles } from './files/node-files.js';
 import { type NodeTasks, startNodeTasks, type TasksEnvironment } from './tasks/node-tasks.js';
-import { forcedState, receiveBackup } from './membership/recovered-state.js';
 import { RoleFollower } from './membership/role-follower.js';
 
 /** How often an expired certificate is renewed because a manager refused it, besides the renewer's own tries. */
@@ -55,7 +48,7 @@ export interface NodeDaemonOptions extends MemberHost {
 export class NodeDaemon implements NodeControl {
   readonly engine?: { readonly socketPath: string };
   readonly recovery: RecoveryControl = {
-    restore: (request) => this.#changes.run(() => this.#restore(request)),
+    restore: (request) => this.#changes.run(() => this.#entry.restore(request)),
   };
   readonly #options: NodeDaemonOptions;
   readonly #files: NodeFiles;
@@ -65,6 +58,7 @@ export class NodeDaemon implements NodeControl {
   readonly #addresses: LocalAddresses;
   readonly #renewal: CertificateRenewal;
   readonly #breakage: Breakage;
+  readonly #entry: ClusterEntry;
   #api: LocalApi | undefined;
   #tasks: NodeTasks | undefined;
   #renewer: Renewer | undefined;
@@ -145,6 +139,29 @@ export class NodeDaemon implements NodeControl {
         this.#pending = isPending;
       },
     });
+    this.#entry = new ClusterEntry({
+      host: options,
+      files: this.#files,
+      managerPart: this.#managerPart,
+      known: this.#known,
+      addresses: this.#addresses,
+      role: this.#role,
+      breakage: this.#breakage,
+      node: {
+        pending: (isPending) => {
+          this.#pending = isPending;
+        },
+        begin: () => {
+          this.#interrupt = new AbortController();
+          return this.#interrupt.signal;
+        },
+        isStopped: () => this.#stopped,
+        tasks: () => this.#tasks,
+        startTasks: () => this.#startTasks(),
+        stopTasks: () => this.#stopTasks(),
+        forget: () => this.#forget(),
+      },
+    });
   }
 
   /** The API server that also answers on the managers' port. */
@@ -204,11 +221,14 @@ export class NodeDaemon implements NodeControl {
   }
 
   init(request: InitRequest): Promise<string> {
-    return this.#changes.run(() => this.#init(request));
+    return this.#changes.run(() => this.#entry.init(request));
   }
 
   async join(request: JoinRequest): Promise<void> {
-    const tasks = await this.#changes.run(() => this.#join(request));
+    const tasks = await this.#changes.run(async () => {
+      await this.#entry.join(request);
+      return this.#tasks!;
+    });
     // Outside the queue: a node that gets no answer from managers must still be able to leave.
     try {
       await tasks.connected();
@@ -278,118 +298,6 @@ export class NodeDaemon implements NodeControl {
       if (!isDamage(error)) throw error;
       this.#breakage.damaged(error);
     }
-  }
-
-  async #init(request: InitRequest): Promise<string> {
-    const { dataRoot, logger, hostname, randomBytes } = this.#options;
-    if (request.forceNewCluster) return this.#forceNewCluster(request);
-    this.#checkFree();
-    const { state, identity, root } = await newFounder(
-      this.#addresses.with(request),
-      this.#options,
-    );
-    const { nodeId, clusterId, dataPathPort } = state;
-    const { spec, availability } = request;
-    const first = { root, spec, availability, hostname: hostname(), dataPathPort, randomBytes };
-    await this.#enter({ state, identity }, (keep) => this.#managerPart.found(state, first, keep));
-    logger.info({ nodeId, clusterId, dataRoot }, 'made a new cluster');
-    return nodeId;
-  }
-
-  /** Lets a manager that has lost the others for good go on alone; its tasks keep running. */
-  async #forceNewCluster(request: InitRequest): Promise<string> {
-    const state = this.#files.state;
-    if (state === undefined || state.raftJoined !== true)
-      throw new ApiError(
-        'NOT_IN_SWARM',
-        "this node is not a manager of a cluster: run it on a manager that is left, or 'swarm restore' a backup",
-      );
-    const forced = forcedState(state, request, this.#options);
-    this.#pending = true;
-    try {
-      await this.#managerPart.force(forced);
-    } finally {
-      this.#pending = false;
-    }
-    this.#known.named = forced.managers;
-    this.#tasks?.move(forced.dataPathAddress, forced.managers);
-    return state.nodeId;
-  }
-
-  async #restore(request: RestoreRequest): Promise<string> {
-    this.#checkFree();
-    const { dataRoot, logger } = this.#options;
-    const restored = await receiveBackup(this.#addresses.with(request), this.#options, dataRoot);
-    const { state, backup, node } = restored;
-    try {
-      await this.#enter(restored, (keep) => this.#managerPart.restore(state, backup, node, keep));
-    } finally {
-      await restored.discard();
-    }
-    const { clusterId, index } = backup.header;
-    logger.warn({ nodeId: state.nodeId, clusterId, index }, 'restored the cluster from a backup');
-    return state.nodeId;
-  }
-
-  /**
-   * Makes this node the only manager of its cluster. When it fails, the node is in none.
-   * @param lead starts the manager; calls `keep` once the cluster is whole, as a restart then finds it
-   */
-  async #enter(
-    { state, identity }: NewMember,
-    lead: (keep: () => Promise<void>) => Promise<void>,
-  ): Promise<void> {
-    this.#pending = true;
-    try {
-      await this.#files.wipe();
-      await this.#files.saveIdentity(identity);
-      await lead(() => this.#files.save(state));
-      this.#known.named = state.managers;
-      await this.#startTasks();
-    } catch (error) {
-      await this.#forget();
-      throw error;
-    } finally {
-      this.#pending = false;
-    }
-  }
-
-  async #join(request: JoinRequest): Promise<NodeTasks> {
-    this.#checkFree();
-    const { logger } = this.#options;
-    this.#interrupt = new AbortController();
-    const { signal } = this.#interrupt;
-    const { state, identity } = await newJoiner(
-      this.#addresses.with(request),
-      this.#options,
-      signal,
-    );
-    this.#pending = true;
-    try {
-      await this.#files.wipe();
-      await this.#files.saveIdentity(identity);
-      await this.#files.save(state);
-      this.#known.named = state.managers;
-      await this.#startTasks();
-      const { role } = this.#files;
-      if (role === 'manager') await this.#role.joinGroup();
-      logger.info({ nodeId: state.nodeId, role }, 'joined the cluster');
-    } catch (error) {
-      this.#pending = false;
-      // A process that is ending continues the join after its next start.
-      if (!this.#stopped) await this.#undoJoin(error as Error);
-      throw error;
-    }
-    return this.#tasks!;
-  }
-
-  /** Undoes a failed join: the node is in no cluster then, and may join again at once. */
-  async #undoJoin(cause: Error): Promise<void> {
-    this.#options.logger.error({ error: cause.message }, 'the node could not join');
-    // First, or the agent would take its own withdrawal for a removal by somebody.
-    await this.#stopTasks();
-    if (this.#files.role === 'manager') await this.#managerPart.withdraw(this.#known.addresses());
-    await this.#forget();
   }
 
   async #startTasks(): Promise<void> {
@@ -494,18 +402,5 @@ export class NodeDaemon implements NodeControl {
     const renewer = this.#renewer;
     this.#renewer = undefined;
     await renewer?.stop();
-  }
-
-  #checkFree(): void {
-    if (this.#breakage.reason !== '' && this.#files.state === undefined)
-      throw new ApiError(
-        'FAILED_PRECONDITION',
-        `${this.#breakage.reason}: run 'docker swarm leave --force' first`,
-      );
-    if (this.#files.state === undefined) return;
-    throw new ApiError(
-      'ALREADY_IN_SWARM',
-      'This node is already part of a swarm. Use "docker swarm leave" to leave this swarm and join another one.',
-    );
   }
 }
