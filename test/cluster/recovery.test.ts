@@ -158,7 +158,7 @@ test.serial(
     t.regex(await m1.must(['swarm', 'info']), /Swarm: inactive/);
 
     const out = await m1.must(['swarm', 'restore', ...address, saved]);
-    t.regex(out, /is now its only manager/);
+    t.regex(out, /is now its only manager.*swarm reconnect ADDRESS/s);
     t.is((await cluster.get<{ ID: string }>('/swarm', m1)).ID, clusterId);
     t.deepEqual((await cluster.service('web', m1)).Spec, service.Spec);
     t.is((await m1.must(['swarm', 'join-token', '-q', 'worker'])).trim(), tokens);

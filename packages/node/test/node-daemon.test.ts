@@ -246,6 +246,7 @@ test('a removed node stops its tasks, says why, and still knows after a restart'
   const again = await worker.restart();
   await until('it knows again', () => again.daemon.info().state === 'error');
   t.regex(again.daemon.info().error, /was removed from the cluster/);
+  t.is(again.daemon.info().error.split('leave --force').length - 1, 1, 'it is advised once');
   await again.daemon.leave({ force: true });
   await again.join(tokenOf(first, 'Worker'), first.address);
   t.not(again.daemon.info().nodeId, nodeId);

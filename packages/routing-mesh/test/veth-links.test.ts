@@ -9,13 +9,14 @@ import { fakeKernel } from './support/fake-kernel.js';
 const MTU_BYTES = 1450;
 
 /** A host that keeps what it is told, without IPv6 if so asked. */
-function host({ withoutIpv6 = false, listing = '[]' } = {}) {
+function host({ withoutIpv6 = false, listing = '[]', refusal = '' } = {}) {
   const told: string[] = [];
   const logged: string[] = [];
   const run: RunCommand = async (program, args, input = '') => {
     if (args.includes('-j')) return args.includes('veth') ? listing : '[]';
     if (withoutIpv6 && args.includes('-6')) throw new CommandError(program, 'RTNETLINK: no IPv6');
     told.push(...input.split('\n').filter((line) => line !== ''));
+    if (refusal !== '' && input.startsWith('link del')) throw new CommandError(program, refusal);
     return '';
   };
   const logger: Logger = {
@@ -80,6 +81,19 @@ test('a link that would have no address at all is refused, and nothing of the ta
     instanceOf: CommandError,
   });
   t.deepEqual(told.slice(-2), ['link del swttask1', 'link del swttask1-1']);
+});
+
+test('a link that goes with its task’s namespace meanwhile is no failure', async (t) => {
+  for (const refusal of ['Cannot find device "swttask1"', 'RTNETLINK answers: No such device']) {
+    const { links } = host({ refusal });
+    const wished = wishes(['10.240.1.2/32']);
+    await links.attach(wished);
+    await t.notThrowsAsync(links.detach(wished.taskId));
+  }
+  const { links } = host({ refusal: 'RTNETLINK answers: Operation not permitted' });
+  const wished = wishes(['10.240.1.2/32']);
+  await links.attach(wished);
+  await t.throwsAsync(links.detach(wished.taskId), { instanceOf: CommandError });
 });
 
 test('a link of an earlier version has its task’s id alone, and goes with the others', async (t) => {

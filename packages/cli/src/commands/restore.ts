@@ -42,9 +42,10 @@ export const RESTORE: Command = {
       });
       output.line(
         `Swarm restored: current node (${nodeId}) is now its only manager.\n\n` +
-          "Nodes that know this manager's address return by themselves; all others show as down: run\n" +
-          "'swarm leave --force' on them and join them again. Do not start old managers with their old\n" +
-          'state. See docs/recovery.md.',
+          "Workers that know this manager's address return by themselves; on the others run\n" +
+          "'swarm reconnect ADDRESS' with its address: their tasks run on. On old managers run\n" +
+          "'swarm leave --force' and join them again; do not start them with their old state.\n" +
+          'See docs/recovery.md.',
       );
     } finally {
       file.destroy();

@@ -21,6 +21,14 @@ export function noQuorum(manager: ManagerAccess): ApiError {
         'another manager.',
     );
   }
+  const timeProblem = manager.timeProblem?.();
+  if (timeProblem !== undefined) {
+    return new ApiError(
+      'NO_QUORUM',
+      'The swarm does not have a leader that this manager accepts, and the others may be well. ' +
+        `${timeProblem} Until then run the command on another manager.`,
+    );
+  }
   const missing = manager.members().filter((member) => member.reachability === 'unreachable');
   const who = missing.map((member) => `${member.nodeId} (${member.address})`).join(', ');
   const what =

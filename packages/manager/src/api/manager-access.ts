@@ -82,6 +82,8 @@ export interface ManagerAccess {
   quorum(): Quorum;
   /** The leader that other managers have, when this one has had none for a while and found it outside of Raft. */
   otherLeader?(): { readonly nodeId: string; readonly address: string } | undefined;
+  /** Why a manager that lives was not asked for it: its clock or this one's is wrong. As of the last time. */
+  timeProblem?(): string | undefined;
   /** Asks all known managers now whether one of them leads. */
   findLeader?(): Promise<{ readonly nodeId: string; readonly address: string } | undefined>;
 }

@@ -7,6 +7,7 @@ import {
   type ManagerAddress,
   type Timer,
 } from '@swarm/api';
+import { isValidityError } from '@swarm/identity';
 import { type ManagerCalls, PROBE_PATH } from './join-raft.js';
 import type { LeaderAddress } from './leader-link.js';
 
@@ -41,6 +42,7 @@ export class OutsideWatch {
   #timer: Timer;
   #looks = 0;
   #leader: LeaderAddress | undefined;
+  #timeProblem: string | undefined;
   #isClosed = false;
 
   constructor(options: OutsideWatchOptions) {
@@ -51,6 +53,14 @@ export class OutsideWatch {
   /** The leader of the others, when this member has none and one answered lately. */
   leader(): LeaderAddress | undefined {
     return this.#isLeaderless() ? this.#leader : undefined;
+  }
+
+  /**
+   * Why a manager that lives cannot be asked whether it leads, when it is for the time in a certificate: most
+   * likely one of the two clocks is wrong, and the others may well have a quorum. As of the last look.
+   */
+  timeProblem(): string | undefined {
+    return this.#timeProblem;
   }
 
   /** Asks the others now. Resolves with their leader; undefined when none says that it leads. */
@@ -85,6 +95,7 @@ export class OutsideWatch {
     } else {
       this.#looks = 0;
       this.#leader = undefined;
+      this.#timeProblem = undefined;
     }
     this.#sleep();
   }
@@ -95,8 +106,10 @@ export class OutsideWatch {
     const answers = await Promise.all(
       others.slice(0, PROBES_LIMIT).map((each) => this.#probe(each)),
     );
+    const found = answers.filter((answer) => typeof answer === 'object');
+    this.#timeProblem = found.find((answer) => 'timeProblem' in answer)?.timeProblem;
     return {
-      leader: answers.find((answer) => typeof answer === 'object'),
+      leader: found.find((answer) => 'address' in answer),
       isRefused: answers.includes('refused'),
     };
   }
@@ -104,7 +117,7 @@ export class OutsideWatch {
   async #probe({
     nodeId,
     address,
-  }: ManagerAddress): Promise<LeaderAddress | 'refused' | undefined> {
+  }: ManagerAddress): Promise<LeaderAddress | { timeProblem: string } | 'refused' | undefined> {
     const call = { address, method: 'GET', path: PROBE_PATH, timeoutMs: PROBE_TIMEOUT_MS } as const;
     try {
       const said = await this.#options.calls.call(call, nodeId === '' ? undefined : nodeId);
@@ -114,8 +127,11 @@ export class OutsideWatch {
       if (reply.leads !== true || !isObjectId(reply.nodeId)) return undefined;
       return { nodeId: reply.nodeId, address };
     } catch (error) {
-      const isRefused = error instanceof ApiError && error.code === 'PERMISSION_DENIED';
-      return isRefused ? 'refused' : undefined;
+      if (!(error instanceof ApiError)) return undefined;
+      if (isValidityError(error.cause)) return { timeProblem: error.message };
+      if (error.code === 'CERTIFICATE_EXPIRED')
+        return { timeProblem: `The manager at ${address} says: ${error.message}` };
+      return error.code === 'PERMISSION_DENIED' ? 'refused' : undefined;
     }
   }
 }

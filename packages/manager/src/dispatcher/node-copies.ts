@@ -95,18 +95,22 @@ export class NodeCopies {
   observe(node: Node): Node {
     const copy = this.#byNode.get(node.ID);
     if (copy === undefined || node.Status.State !== 'ready') return node;
-    const { Message } = node.Status;
-    const said = copyMessage(copy.address);
-    return {
-      ...node,
-      Status: { ...node.Status, Message: Message === undefined ? said : `${Message}; ${said}` },
-    };
+    // What is stored of a node that lost its session a moment ago may name a second daemon already.
+    const said = (node.Status.Message?.split('; ') ?? []).filter((part) => !isCopyMessage(part));
+    const Message = [...said, copyMessage(copy.address)].join('; ');
+    return { ...node, Status: { ...node.Status, Message } };
   }
+}
+
+const COPY_MESSAGE = 'a second daemon, at ';
+
+function isCopyMessage(text: string): boolean {
+  return text.startsWith(COPY_MESSAGE);
 }
 
 /** What the node's status says. */
 function copyMessage(address: string): string {
-  return `a second daemon, at ${address}, runs with this node's identity and is refused: run \`docker swarm leave --force\` there, then join again`;
+  return `${COPY_MESSAGE}${address}, runs with this node's identity and is refused: run \`docker swarm leave --force\` there, then join again`;
 }
 
 /** What the second daemon hears. @param knownAddress where the first one is */

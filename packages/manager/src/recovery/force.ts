@@ -23,7 +23,16 @@ export async function checkForce(manager: ManagerAccess, clock: Clock): Promise<
     await within(clock, QUORUM_CHECK_MS, manager.readBarrier(), late);
   } catch {
     const leader = await found;
-    if (leader === undefined) return;
+    const timeProblem = manager.timeProblem?.();
+    if (leader === undefined && timeProblem === undefined) return;
+    // Whether it leads cannot be known: it may have a quorum with the others.
+    if (leader === undefined) {
+      throw new ApiError(
+        'FAILED_PRECONDITION',
+        `a manager lives that this one cannot talk to. ${timeProblem} If that manager should be left behind, ` +
+          'stop its daemon first',
+      );
+    }
     throw new ApiError(
       'FAILED_PRECONDITION',
       `the other managers have a leader, node ${leader.nodeId} at ${leader.address}: this one was removed from ` +

@@ -81,3 +81,23 @@ test('a manager that refuses this node is a sign too: the node may have been dem
   t.is(watch.leader(), undefined);
   watch.close();
 });
+
+test('a manager that cannot be asked because of a clock is no lost one', async (t) => {
+  const cause = Object.assign(new Error('certificate has expired'), { code: 'CERT_HAS_EXPIRED' });
+  const answers: Record<string, unknown> = {
+    'b:2377': new ApiError('UNAUTHENTICATED', 'B cannot be talked to: 200 days apart.', { cause }),
+  };
+  const { clock, state, watch } = world(answers);
+  state.leaderlessMs = 5_000;
+  await clock.advance(5_000);
+  t.is(watch.timeProblem(), 'B cannot be talked to: 200 days apart.');
+  t.is(watch.leader(), undefined);
+  t.is(state.found, 0);
+  answers['b:2377'] = new ApiError('CERTIFICATE_EXPIRED', 'It expired.');
+  await watch.look();
+  t.is(watch.timeProblem(), 'The manager at b:2377 says: It expired.');
+  answers['b:2377'] = FOLLOWS;
+  t.is(await watch.look(), undefined);
+  t.is(watch.timeProblem(), undefined);
+  watch.close();
+});

@@ -44,7 +44,7 @@ export interface NodeControl {
    */
   reconnect?(request: ReconnectRequest): Promise<void>;
   /** Present while this node is a manager whose Raft member runs. */
-  manager(): Pick<ManagerAccess, 'members' | 'leaderAnswers'> | undefined;
+  manager(): Pick<ManagerAccess, 'members' | 'leaderAnswers' | 'otherLeader'> | undefined;
   /** Absent when this node cannot restore backups. */
   readonly recovery?: RecoveryControl;
   /** The node's Docker Engine, which gets every request that is not the cluster's. */

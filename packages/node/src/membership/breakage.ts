@@ -50,7 +50,11 @@ export class Breakage {
   removed(reason: string): boolean {
     if (this.#isRemoved) return false;
     this.#isRemoved = true;
-    this.set(`${reason}; on this node: 'docker swarm leave --force', then join again`);
+    // A refused handshake names the way out already, the end of a session does not.
+    const hasAdvice = reason.includes('swarm leave --force');
+    this.set(
+      hasAdvice ? reason : `${reason}; on this node: 'docker swarm leave --force', then join again`,
+    );
     return true;
   }
 

@@ -170,6 +170,12 @@ test('a new cluster is forced only without a quorum, or for a single manager', a
     code: 'FAILED_PRECONDITION',
     message: /the other managers have a leader, node b at 198\.18\.0\.2:2377/,
   });
+  // With a wrong clock nobody can know whether the others are well.
+  const apart = { ...cut, findLeader: async () => undefined, timeProblem: () => '200 days apart.' };
+  await t.throwsAsync(checkForce(apart, clock), {
+    code: 'FAILED_PRECONDITION',
+    message: /200 days apart\. If that manager should be left behind, stop its daemon/,
+  });
 });
 
 test('forcing a new cluster makes the other managers workers, even if nodes change meanwhile', async (t) => {

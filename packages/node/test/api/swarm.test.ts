@@ -166,6 +166,12 @@ test('a manager leaves only by force', async (t) => {
   const refused = await api.call('POST', '/swarm/leave');
   t.is(refused.status, 503);
   t.regex(refused.message, /Removing the last manager erases all current state/);
+  // Of a manager that the others go on without, as a copy of another's folder.
+  api.node.otherLeader = { nodeId: 'other', address: '198.18.0.8:2377' };
+  const outside = await api.call('POST', '/swarm/leave');
+  api.node.otherLeader = undefined;
+  t.regex(outside.message, /have a leader, node other at 198\.18\.0\.8:2377.*leave --force/);
+  t.notRegex(outside.message, /force-new-cluster|[Dd]emote/);
   t.deepEqual(api.node.leaves, []);
   t.is((await api.call('POST', '/swarm/leave?force=1')).status, 200);
   t.deepEqual(api.node.leaves, [true]);
@@ -210,6 +216,16 @@ test('without a quorum reads and writes fail in time and say who is missing', as
       /have a leader: node other at 198\.18\.0\.8:2377.*joins them again by itself/,
     );
     t.notRegex(outside.message, /force/);
+    api.node.timeProblem = 'The manager at b:2377 could not be talked to: 200 days apart.';
+    const apart = await api.call(
+      method,
+      path,
+      method === 'POST' ? { json: serviceBody('web') } : {},
+    );
+    api.node.timeProblem = undefined;
+    t.is(apart.status, 503, path);
+    t.regex(apart.message, /does not have a leader.*200 days apart/);
+    t.notRegex(apart.message, /force/);
     t.true(performance.now() - start < 2000);
   }
   t.is((await api.call('GET', '/info')).status, 200);

@@ -176,7 +176,10 @@ export class VethLinks implements TaskLinks {
     try {
       await this.#run('ip', ['-force', '-batch', '-'], batch);
     } catch (error) {
-      if (!(error instanceof CommandError) || !/Cannot find device/.test(error.stderr)) throw error;
+      // The second is of a namespace that the kernel removes between `ip`'s look-up and its request.
+      const isGone =
+        error instanceof CommandError && /Cannot find device|No such device/.test(error.stderr);
+      if (!isGone) throw error;
     }
   }
 

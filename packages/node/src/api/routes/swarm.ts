@@ -66,12 +66,20 @@ async function leave(call: LocalCall): Promise<void> {
 }
 
 /** Why a manager should not just leave, in Docker's words and for the same cases. */
-function mayNotLeave(manager: Pick<ManagerAccess, 'members'>): ApiError {
+function mayNotLeave(manager: Pick<ManagerAccess, 'members' | 'otherLeader'>): ApiError {
   const members = manager.members();
   const reachable = members.filter((member) => member.reachability !== 'unreachable').length;
   let message =
     'You are attempting to leave the swarm on a node that is participating as a manager. ';
-  if (members.length <= 1) {
+  const other = manager.otherLeader?.();
+  if (other !== undefined) {
+    // Also a copy of a manager's folder: what counts its group's managers would be wrong, and demoting the
+    // node would take the one that lives.
+    message +=
+      `The other managers have a leader, node ${other.nodeId} at ${other.address}, and go on without this one: ` +
+      'leaving takes nothing from them. Use `docker swarm leave --force`; or wait, if this node should stay a ' +
+      'manager: "docker info" says what it waits for.';
+  } else if (members.length <= 1) {
     message +=
       'Removing the last manager erases all current state of the swarm. Use `--force` to ignore this ' +
       'message.';

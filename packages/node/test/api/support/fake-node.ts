@@ -47,6 +47,8 @@ export class FakeNode implements NodeControl {
   others: ManagerMember[] = [];
   /** The leader of the others, who go on without this one. */
   otherLeader: { nodeId: string; address: string } | undefined;
+  /** Why another manager was not asked whether it leads. */
+  timeProblem: string | undefined;
   /** Calls of `members`. */
   membersAsked = 0;
   /** Why changes of role do not go on. */
@@ -94,6 +96,7 @@ export class FakeNode implements NodeControl {
     mayStill: () => true,
     quorum: () => this.quorumState,
     otherLeader: () => this.otherLeader,
+    timeProblem: () => this.timeProblem,
   };
 
   constructor(nodeId: string, engineSocket?: string) {
