@@ -436,7 +436,10 @@ if (problem === undefined) {
       t.is(await onNode(), task.taskId);
       t.is(await onLoopback(), 'squatter');
       const [conflict] = await node.agent.conflicts();
-      t.regex(conflict?.Reason ?? '', /on 127\.0\.0\.1 or IPv6/);
+      t.regex(
+        conflict?.Reason ?? '',
+        /on 127\.0\.0\.1 or IPv6; the other addresses of this node are served/,
+      );
       await squatter.stop();
       await until(
         '127.0.0.1 is served',
