@@ -53,6 +53,8 @@ const OFFERED: readonly (readonly [string, readonly string[]])[] = [
   ['swarm service ps -q w', ['web']],
   ['swarm join-token ', ['worker', 'manager']],
   ['swarm join-token worker ', []],
+  ['swarm reconnect --a', ['--advertise-addr']],
+  ['swarm recon', ['reconnect']],
   ['swarm update --host-privileges ', ['none', 'capabilities', 'root']],
   ['swarm daemon --log-level ', ['debug', 'info', 'warn', 'error']],
   ['swarm completion ', ['bash', 'zsh', 'fish']],

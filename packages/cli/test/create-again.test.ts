@@ -1,5 +1,12 @@
 import test from 'ava';
-import { type Answer, type Asked, command, LOST, type Outcome } from './support/fake-daemon.js';
+import {
+  type Answer,
+  type Asked,
+  command,
+  GARBLED,
+  LOST,
+  type Outcome,
+} from './support/fake-daemon.js';
 
 const PATH = '/services/create';
 const MADE = { ID: 'made1', Warnings: null };
@@ -79,6 +86,17 @@ test('where keys are not stored, a service without a name is not sent again', as
     t.is(outcome.code, sent === 2 ? 0 : 1);
     if (sent === 1) t.regex(outcome.err, /it may have done what you asked; look before you try/);
   }
+});
+
+test('whatever ends the second attempt, the error says that the first may have made it', async (t) => {
+  const unnamed = ['service', 'create', '--detach', 'host', 'true'];
+  const silent = await command(t, { [`POST ${PATH}`]: LOST, 'GET /info': LOST }, ...unnamed);
+  t.is(silent.code, 1);
+  t.regex(silent.err, /it may have done what you asked; look before you try again/);
+  const garbled = { [`POST ${PATH}`]: oneByOne(LOST, GARBLED) };
+  const outcome = await command(t, garbled, ...CREATE);
+  t.is(outcome.code, 1);
+  t.regex(outcome.err, /the first attempt, whose answer was lost, may have made it: look before/);
 });
 
 test('another change whose answer is lost is not sent again, and may have been done', async (t) => {

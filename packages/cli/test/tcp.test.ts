@@ -5,7 +5,7 @@ import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo, LookupFunction } from 'node:net';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
-import { ApiClient } from '../src/client/api-client.js';
+import { ApiClient, ReplyLostError } from '../src/client/api-client.js';
 import { type Endpoint, resolveEndpoint } from '../src/client/endpoint.js';
 import { UsageError } from '../src/command.js';
 import { main } from '../src/main.js';
@@ -115,6 +115,19 @@ test('a redirection is not followed: what was sent goes nowhere else', async (t)
   const client = new ApiClient({ host: '127.0.0.1', port });
   await client.post('/services/create', {}, {}, { 'x-registry-auth': 'secret' });
   t.is(other.count(), 0);
+});
+
+test('a daemon that stays silent may have done what it was asked to change', async (t) => {
+  const { port } = await listening(
+    t,
+    createServer(() => {}),
+  );
+  const client = new ApiClient({ host: '127.0.0.1', port }, { timeoutMs: 20 });
+  await t.throwsAsync(client.post('/services/create'), {
+    instanceOf: ReplyLostError,
+    message: /no answer within 0.02 s: it may have done what you asked; look before you try again$/,
+  });
+  await t.throwsAsync(client.get('/info'), { message: /no answer within 0.02 s$/ });
 });
 
 function tlsEndpoint(address: string, folder: string): Endpoint {

@@ -135,6 +135,8 @@ export function proxyTo(
     const { signal } = target;
     const giveUp = (): void => void upstream.destroy(signal?.reason as Error);
     signal?.addEventListener('abort', giveUp, { once: true });
+    // It may be over before this begins.
+    if (signal?.aborted === true) giveUp();
     upstream.once('close', () => signal?.removeEventListener('abort', giveUp));
     upstream.once('error', (error) => {
       response.off('close', onGone);

@@ -87,8 +87,9 @@ function peerTime(address: string): Promise<PeerTime> {
   });
 }
 
-/** To the minute: a sentence that is said again stays the same for a while. */
+/** To the minute: a sentence that is said again stays the same for a while. A stranger may have any time. */
 function time(ms: number): string {
+  if (Number.isNaN(new Date(ms).getTime())) return 'a time that cannot be read';
   return `${new Date(ms).toISOString().slice(0, 16)}Z`;
 }
 

@@ -89,16 +89,13 @@ export class ManagerPart {
     const { commit, members } = manager.status();
     if (members.length > 1 || !isDeepStrictEqual(addressesOf(state), addressesOf(this.#state))) {
       await this.stop();
-      try {
+      await this.#restartWith(state, async () => {
         const self = this.#self(state);
         const { memberLog } = await import('./open-manager.js');
         const log = memberLog(self);
         const forced = await forceGroup(self, commit, { log, clock, logger });
         logger.warn({ ...forced }, 'this manager is a cluster of its own now');
-        await files.save(state);
-      } finally {
-        await this.restart();
-      }
+      });
     }
     // The data path alone may have changed.
     await files.save(state);
@@ -139,18 +136,31 @@ export class ManagerPart {
    * @throws ApiError INVALID_ARGUMENT, FAILED_PRECONDITION for where it cannot listen
    */
   async move(state: LocalState): Promise<void> {
+    const runs = this.#manager !== undefined;
+    const stays = isDeepStrictEqual(addressesOf(state), addressesOf(this.#state));
+    if (!runs || stays) return this.#options.files.save(state);
+    await this.close();
+    await this.#restartWith(state);
+  }
+
+  /**
+   * Starts the member, which has stopped, with other addresses, or with those of before when that fails. A manager
+   * that is left without its member could neither try again nor be forced.
+   * @param prepare what comes before the start
+   */
+  async #restartWith(state: LocalState, prepare?: () => Promise<void>): Promise<void> {
     const { files, onFatal } = this.#options;
     const before = this.#state;
-    const runs = this.#manager !== undefined;
-    const stays = isDeepStrictEqual(addressesOf(state), addressesOf(before));
-    if (!runs || stays) return files.save(state);
-    await this.close();
     try {
+      await prepare?.();
       await files.save(state);
       await this.restart();
     } catch (error) {
-      await files.save(before);
-      await this.restart().catch(onFatal);
+      const goOn = async () => {
+        if (this.#state !== before) await files.save(before);
+        await this.restart();
+      };
+      await goOn().catch(onFatal);
       throw error;
     }
   }

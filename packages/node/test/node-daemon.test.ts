@@ -486,6 +486,21 @@ for (const [what, damage] of Object.entries(DAMAGES)) {
   });
 }
 
+test('a manager that lost its log and was demoted and promoted meanwhile joins again', async (t) => {
+  const { third, nodeId, store, demote, promote, members } = await threeAndOneDamaged(
+    t,
+    DAMAGES['whole folder']!,
+  );
+  await demote();
+  await until('it has left the group', () => members() === 2);
+  await until('the store says so', () => store.get('node', nodeId)?.RaftID === undefined);
+  await promote();
+  const back = await third.restart();
+  await until('it is a manager again', () => back.daemon.info().controlAvailable);
+  t.is(members(), 3);
+  t.is(back.daemon.info().error, '');
+});
+
 test('a member id is forgotten before its log', async (t) => {
   const node = await testNode(t);
   await node.init();

@@ -198,6 +198,26 @@ if (problem === undefined) {
     await own.stop();
   });
 
+  test.serial('a UDP client that sent while the table was flushed is answered again', async (t) => {
+    const task = await cluster.task(1);
+    await cluster.publish(8105, [task], 'udp');
+    const { netns } = cluster.nodes[0]!;
+    const to = { host: '198.18.0.1', port: 8105, localPort: 5111 };
+    // What a packet leaves that comes while there are no rules.
+    cluster.lab.sh(
+      netns,
+      'conntrack -I -p udp -s 198.18.0.100 -d 198.18.0.1 --sport 5111 --dport 8105 -t 60',
+    );
+    cluster.lab.sh(netns, 'nft flush table ip swarm_mesh');
+    const ask = () =>
+      cluster.client.agent.askUdp(to).then(
+        ({ task: name }) => name === task.taskId,
+        () => false,
+      );
+    await until('it is answered', ask);
+    t.pass();
+  });
+
   test.serial(
     'connections that are half-closed or silent outlive the limits of the host and the daemon',
     async (t) => {
@@ -416,7 +436,10 @@ if (problem === undefined) {
       t.is(await onNode(), task.taskId);
       t.is(await onLoopback(), 'squatter');
       const [conflict] = await node.agent.conflicts();
-      t.regex(conflict?.Reason ?? '', /on 127\.0\.0\.1 or IPv6/);
+      t.regex(
+        conflict?.Reason ?? '',
+        /on 127\.0\.0\.1 or IPv6; the other addresses of this node are served/,
+      );
       await squatter.stop();
       await until(
         '127.0.0.1 is served',

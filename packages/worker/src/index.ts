@@ -1,4 +1,5 @@
-export { Agent, type AgentEvents, type AgentOptions } from './agent/agent.js';
+export { Agent } from './agent/agent.js';
+export type { AgentEvents, AgentOptions } from './agent/agent-options.js';
 export type { AgentSocket } from './agent/agent-socket.js';
 export type { AgentStorage } from './agent/agent-storage.js';
 export type { ManagersStore } from './agent/managers-store.js';

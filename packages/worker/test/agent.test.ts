@@ -11,7 +11,7 @@ import { Level } from 'level';
 import { WebSocket } from 'ws';
 import { until } from '@swarm/sim';
 import { LOG_MESSAGE_LIMIT_BYTES, STATUS_INFLIGHT_LIMIT } from '../src/agent/limits.js';
-import type { AgentOptions } from '../src/agent/agent.js';
+import type { AgentOptions } from '../src/agent/agent-options.js';
 import { managersFile } from '../src/storage/managers-file.js';
 import { assigning, open } from './support/agent-bench.js';
 import { FakeMesh } from './support/fake-mesh.js';

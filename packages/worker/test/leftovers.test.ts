@@ -29,6 +29,30 @@ for (const how of ['should be removed', 'does not exist any more'] as const) {
   });
 }
 
+test('A daemon that was killed while it stopped a task prepares no other before that one has stopped', async (t) => {
+  const old = makeTask('old');
+  const bench = await open(assigning(old));
+  await bench.manager.untilStatus('old', 'running');
+  let stopped = (): void => {};
+  bench.runtime.onStop.set('old', () => new Promise((resolve) => (stopped = resolve)));
+  const isStopping = () => bench.runtime.calls.some((call) => call.startsWith('stop old'));
+  const left = { ...old, DesiredState: 'shutdown' as const };
+  bench.manager.assign([left]);
+  await until('the stop', isStopping);
+  bench.runtime.calls.length = 0;
+  assigning(makeTask('next'), left)(bench.manager);
+  await bench.restart();
+  await until('the stop goes on', isStopping);
+  await until('the reason', () =>
+    /waiting for a task to stop/.test(bench.manager.statuses.get('next')?.Message ?? ''),
+  );
+  t.false(bench.runtime.calls.includes('prepare next'));
+  bench.runtime.onStop.delete('old');
+  stopped();
+  await bench.manager.untilStatus('next', 'running');
+  await bench.close();
+});
+
 test('A stop in the middle of a session holds no other task up', async (t) => {
   const old = makeTask('old');
   const bench = await open(assigning(old));

@@ -18,7 +18,8 @@ import {
 import { OBJECT_KINDS } from '../src/agent/object-kinds.js';
 import { Semaphore } from '../src/agent/semaphore.js';
 import { TaskNeeds } from '../src/agent/task-needs.js';
-import { TaskController, type TaskHost } from '../src/agent/task-controller.js';
+import { TaskController } from '../src/agent/task-controller.js';
+import type { TaskHost } from '../src/agent/task-host.js';
 import type { LeftTask } from '../src/runtime/runtime.js';
 import { RuntimeError } from '../src/runtime/runtime-error.js';
 import { FakeMesh } from './support/fake-mesh.js';

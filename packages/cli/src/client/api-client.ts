@@ -19,8 +19,11 @@ export class DaemonError extends Error {
   }
 }
 
-/** The connection ended before the answer of a request that changes something: it may have been done. */
+/** The answer of a request that changes something did not arrive: it may have been done. */
 export class ReplyLostError extends Error {}
+
+/** A daemon is connected and stays silent. */
+class NoAnswerError extends Error {}
 
 /** No daemon responds at the endpoint. */
 export class DaemonUnreachableError extends Error {}
@@ -42,6 +45,8 @@ export interface ApiClientOptions {
   readonly lookup?: LookupFunction;
   /** Aborts all pending requests. */
   readonly signal?: AbortSignal;
+  /** How long to wait for an answer; {@link REQUEST_TIMEOUT_MS} by default. */
+  readonly timeoutMs?: number;
 }
 
 /** A plain client of the daemon's HTTP API: any Docker client can do what `swarm` does. */
@@ -136,7 +141,8 @@ export class ApiClient {
     const stream = body instanceof Readable ? body : undefined;
     const payload =
       body === undefined || stream !== undefined ? undefined : Buffer.from(JSON.stringify(body));
-    const timeoutMs = stream === undefined ? REQUEST_TIMEOUT_MS : UPLOAD_TIMEOUT_MS;
+    const { timeoutMs: givenMs = REQUEST_TIMEOUT_MS } = this.#options;
+    const timeoutMs = stream === undefined ? givenMs : UPLOAD_TIMEOUT_MS;
     const { uid = process.getuid?.() ?? 0, managerTls = noManagerTls } = this.#options;
     const { lookup, signal: given } = this.#options;
     const closed = this.#closed.signal;
@@ -165,7 +171,9 @@ export class ApiClient {
           resolve(response);
         },
       );
-      call.on('timeout', () => call.destroy(new Error(`no answer within ${timeoutMs / 1000} s`)));
+      call.on('timeout', () =>
+        call.destroy(new NoAnswerError(`no answer within ${timeoutMs / 1000} s`)),
+      );
       call.on('error', (error: NodeJS.ErrnoException) => reject(this.#explain(error, method)));
       if (stream === undefined) call.end(payload);
       else stream.once('error', (error) => call.destroy(error)).pipe(call);
@@ -201,6 +209,10 @@ export class ApiClient {
     }
     if (error.code === 'ENOTFOUND' || error.code === 'EAI_AGAIN')
       return new DaemonUnreachableError(`${where}: no address is known for this name`);
+    if (error instanceof NoAnswerError && method !== 'GET')
+      return new ReplyLostError(
+        `${where}: ${error.message}: it may have done what you asked; look before you try again`,
+      );
     return new Error(`${where}: ${systemProblem(error)}`);
   }
 }

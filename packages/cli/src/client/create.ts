@@ -7,9 +7,9 @@ import {
 } from '@swarm/api/client';
 import {
   type ApiClient,
-  ReplyLostError,
   DaemonError,
   DaemonUnreachableError,
+  ReplyLostError,
 } from './api-client.js';
 
 /** How long to try again after the first lost answer, and how often: the pause doubles up to the second. */
@@ -90,13 +90,24 @@ function isDown(error: unknown): boolean {
  */
 async function storesKeys(client: ApiClient): Promise<boolean> {
   type Info = { readonly Swarm?: { readonly FeatureLevel?: { readonly Current: number } } };
-  const { Swarm } = await client.get<Info>('/info');
-  return (Swarm?.FeatureLevel?.Current ?? 0) >= CREATION_KEYS_LEVEL;
+  try {
+    const { Swarm } = await client.get<Info>('/info');
+    return (Swarm?.FeatureLevel?.Current ?? 0) >= CREATION_KEYS_LEVEL;
+  } catch (error) {
+    if (isDown(error)) throw error;
+    return false;
+  }
 }
 
-/** There, an attempt after the first meets the name that the first one took. */
+/**
+ * Of an attempt after the first. Where keys are not stored it meets the name that the first one took; and when
+ * it does not get through, nothing says what became of the first one.
+ */
 function later(error: unknown): unknown {
-  if (!(error instanceof DaemonError) || error.code !== 'CONFLICT') return error;
+  if (!(error instanceof Error)) return error;
+  if (error instanceof DaemonError && error.code !== 'CONFLICT') return error;
   const message = `${error.message}; the first attempt, whose answer was lost, may have made it: look before you try again`;
-  return new DaemonError(error.status, message, error.code);
+  return error instanceof DaemonError
+    ? new DaemonError(error.status, message, error.code)
+    : new Error(message, { cause: error });
 }

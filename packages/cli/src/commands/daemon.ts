@@ -5,14 +5,17 @@ import type { DaemonFlags } from '../local-node.js';
 export const DAEMON_FLAGS: Flags = {
   'advertise-addr': {
     type: 'string',
-    about: 'another address at which other nodes reach this one (IP or interface)',
+    about: 'address at which other nodes reach this one (IP or interface), from now on',
   },
   'cgroup-parent': {
     type: 'string',
     about: "cgroup for the process runtime's tasks",
     default: 'swarm',
   },
-  'data-path-addr': { type: 'string', about: "another address for tasks' traffic between nodes" },
+  'data-path-addr': {
+    type: 'string',
+    about: "address for tasks' traffic between nodes, from now on",
+  },
   'data-root': {
     type: 'string',
     about: 'folder for all data of this node',
@@ -24,7 +27,7 @@ export const DAEMON_FLAGS: Flags = {
     default: 'unix:///var/run/docker.sock',
   },
   label: { type: 'list', about: 'engine label of this node (key=value), for constraints' },
-  'listen-addr': { type: 'string', about: 'another address to listen on' },
+  'listen-addr': { type: 'string', about: 'address to listen on, from now on' },
   'log-format': {
     type: 'string',
     about: 'log format: pretty or json',
@@ -64,6 +67,7 @@ export const DAEMON: Command = {
   examples: [
     { line: 'daemon --log-format json', about: 'as in the systemd unit' },
     { line: 'daemon --runtime process --label zone=east', about: 'without Docker' },
+    { line: 'daemon --advertise-addr 192.0.2.7', about: "once, when this host's address changed" },
   ],
   async run({ args, env, uid, node }) {
     const { runDaemon } = await node();

@@ -22,11 +22,15 @@ export interface Asked {
 /** The daemon dies before it answers. */
 export const LOST = Symbol('lost');
 
+/** What answers is no daemon. */
+export const GARBLED = Symbol('garbled');
+
 /** An answer: a body, an error with its status and code, or raw bytes. */
 export type Answer =
   | object
   | string
   | typeof LOST
+  | typeof GARBLED
   | { readonly status: number; readonly message: string; readonly code?: string }
   | Buffer;
 
@@ -77,6 +81,10 @@ export async function commandOn(
       const answer = given ?? { status: 404, message: `${one.path} not found` };
       if (answer === LOST) {
         request.socket.destroy();
+        return;
+      }
+      if (answer === GARBLED) {
+        request.socket.end('garbled\r\n\r\n');
         return;
       }
       const isError = typeof answer === 'object' && 'status' in answer && 'message' in answer;

@@ -18,7 +18,8 @@ export {
 } from './join-raft.js';
 export type { ForwardWay, LeaderAddress, LeaderLink, ProbeReply } from './leader-link.js';
 export { type LocalManager, selfInfo, type Start } from './local-manager.js';
-export { Manager, type ManagerOptions } from './manager.js';
+export { Manager } from './manager.js';
+export type { ManagerOptions } from './manager-options.js';
 export { INSTANCE_HEADER, MemberInstances } from './member-instances.js';
 export { MovedManagers } from './moved-managers.js';
 export { NodeAddresses } from './node-addresses.js';

@@ -1,20 +1,5 @@
-import {
-  ApiError,
-  type Clock,
-  type Logger,
-  type LogOptions,
-  type ManagerAddress,
-  pause,
-  PROGRAM,
-  type Timer,
-} from '@swarm/api';
-import {
-  type LeadershipState,
-  type LogStorage,
-  type Metric,
-  RaftNode,
-  type Transport,
-} from '@swarm/raft';
+import { ApiError, type LogOptions, pause } from '@swarm/api';
+import type { LeadershipState, Metric, RaftNode } from '@swarm/raft';
 import { type HttpCall, within } from '@swarm/http';
 import type { Caller, Proof, Trust } from '@swarm/identity';
 import { AddressBook, createAllocator } from '../allocator/index.js';
@@ -30,7 +15,6 @@ import { EventFeed } from '../api/event-feed.js';
 import { FORWARDED_HEADER } from '../api/gate.js';
 import { createFeatureLevel } from '../feature-level/index.js';
 import { createCaServer } from '../ca/ca-server.js';
-import type { CertificateIssuer } from '../ca/certificate-issuer.js';
 import { Authority, type Stranger, Strangers } from '../authority/index.js';
 import type { LoopContext } from '../control-loop.js';
 import { guardedClock } from '../guarded-clock.js';
@@ -48,69 +32,28 @@ import { createRoleManager, type Membership, RoleNotes } from '../role-manager/i
 import { createScheduler } from '../scheduler/index.js';
 import { SetAside } from '../set-aside.js';
 import { ReplicatedStore } from '../store/replicated-store.js';
-import type { StoreStateMachine } from '../store/state-machine.js';
 import type { Store } from '../store/store.js';
 import { type FoundingRequest, foundCluster } from './bootstrap.js';
-import { askToJoin, askToLeave, type ManagerCalls } from './join-raft.js';
 import type { LeaderAddress, LeaderLink } from './leader-link.js';
 import { LeaderLoops } from './leader-loops.js';
 import { PEER_HEADER, writePeer } from './forwarded.js';
-import { type LocalManager, selfInfo, type Start } from './local-manager.js';
+import { selfInfo } from './local-manager.js';
+import type { ManagerOptions } from './manager-options.js';
 import { MemberInstances } from './member-instances.js';
-import type { MovedManagers } from './moved-managers.js';
 import { NodeAddresses } from './node-addresses.js';
-import type { Admitted, NodePort, PortRoutes } from './node-port.js';
+import type { Admitted, NodePort } from './node-port.js';
 import { NodeRoutes } from './node-routes.js';
+import { openRaft } from './open-raft.js';
 import { OwnAddress } from './own-address.js';
 import { OutsideWatch } from './outside-watch.js';
-import { raftLogger } from './raft-logger.js';
+import { RaftGroup } from './raft-group.js';
 import { StandingConnections } from './standing.js';
 
-const LEADER_POLL_MS = 50;
-/** Errors that concern only the manager that answered (out of reach, being demoted): another one may do better. */
-const ASK_ANOTHER: readonly string[] = ['TIMEOUT', 'NOT_IN_SWARM'];
 /** Longest that a node waits while this manager, which does not know it, catches up. */
 const CATCH_UP_LIMIT_MS = 2000;
 /** Longest wait for the first election: a single member leads as soon as its vote is on disk. */
 const FIRST_ELECTION_LIMIT_MS = 10_000;
 const FIRST_ELECTION_POLL_MS = 5;
-/** Time without a leader after which the quorum counts as lost; an election takes 1–2 s. */
-const QUORUM_LOST_AFTER_MS = 4000;
-
-/** Everything that a manager gets from outside. */
-export interface ManagerOptions {
-  readonly self: Pick<
-    LocalManager,
-    'nodeId' | 'clusterId' | 'raftId' | 'instance' | 'advertiseAddress' | 'identity'
-  >;
-  readonly start: Start;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  /** Uniform in [0, 1). */
-  readonly random: () => number;
-  readonly randomBytes: (size: number) => Uint8Array;
-  /** The Raft log. */
-  readonly log: LogStorage;
-  /** The applied state, open; the manager closes it. */
-  readonly state: StoreStateMachine;
-  /** Ways to the other Raft members. */
-  readonly transport: Transport;
-  /** Where nodes reach this manager. */
-  readonly port: (routes: PortRoutes) => NodePort;
-  /** Opens the way to the leader, for when it is another manager. */
-  readonly link: (leader: () => LeaderAddress | undefined) => LeaderLink;
-  readonly calls: ManagerCalls;
-  /** Where other managers say they are. */
-  readonly moved: MovedManagers;
-  /** Reads certificate requests of nodes and signs their certificates, while this manager leads. */
-  readonly issuer: CertificateIssuer;
-  /** Managers that this node knows of besides the Raft group; none by default. */
-  readonly knownManagers?: () => readonly ManagerAddress[];
-  /** The group has a leader and this member has none: it may have been removed. Called again while it lasts. */
-  readonly onOutside?: () => void;
-  /** The Raft member hit an error that it must not survive. */
-  readonly onFatal: (error: unknown) => void;
-}
 
 /** A manager: its Raft member, the port for nodes, and the control loops while it leads. */
 export class Manager implements ManagerAccess {
@@ -118,6 +61,7 @@ export class Manager implements ManagerAccess {
   readonly events: EventFeed;
   readonly #options: ManagerOptions;
   readonly #raft: RaftNode;
+  readonly #group: RaftGroup;
   readonly #port: NodePort;
   readonly #loops: LeaderLoops;
   readonly #dispatcher: Dispatcher;
@@ -136,38 +80,12 @@ export class Manager implements ManagerAccess {
    * @throws the error of log or port
    */
   static async open(options: ManagerOptions): Promise<Manager> {
-    const { self, start, clock, logger, state } = options;
+    const { logger, state } = options;
     let manager: Manager | undefined;
     // The log is applied from here on.
     const events = new EventFeed(new SetAside(logger), state.memory);
     try {
-      const spec = state.memory.view.cluster()?.Spec.Raft ?? {};
-      const raft = await RaftNode.open({
-        id: self.raftId,
-        ...(start.kind === 'found' ? { members: [selfInfo(self)] } : {}),
-        ...(start.kind === 'join' ? { seeds: start.seeds } : {}),
-        ...(start.kind === 'restart' ? { returns: true } : {}),
-        storage: options.log,
-        transport: options.transport,
-        stateMachine: state,
-        clock: {
-          now: () => clock.monotonicMs(),
-          setTimeout: (callback, delayMs) => clock.setTimeout(callback, delayMs),
-          clearTimeout: (timer) => clock.clearTimeout(timer as Timer | undefined),
-          setImmediate: (callback) => clock.setImmediate(callback),
-        },
-        random: options.random,
-        limits: {
-          ...(spec.SnapshotInterval ? { snapshotInterval: spec.SnapshotInterval } : {}),
-          ...(spec.LogEntriesForSlowFollowers
-            ? { trailingEntries: spec.LogEntriesForSlowFollowers }
-            : {}),
-        },
-        ...(spec.ElectionTick ? { electionTicks: spec.ElectionTick } : {}),
-        ...(spec.HeartbeatTick ? { heartbeatTicks: spec.HeartbeatTick } : {}),
-        logger: raftLogger(logger),
-        onFatal: options.onFatal,
-      });
+      const raft = await openRaft(options);
       manager = new Manager(options, raft, events);
       await manager.#port.listen();
       manager.#ownAddress.check();
@@ -198,11 +116,17 @@ export class Manager implements ManagerAccess {
       logger,
       randomBytes,
     };
+    this.#group = new RaftGroup({
+      ...{ self, raft, calls, clock, logger },
+      link: () => this.#link,
+      isLeader: () => this.#isLeader,
+      knownManagers: () => options.knownManagers?.() ?? [],
+    });
     this.#link = options.link(() => this.leader());
     this.#dispatcher = createDispatcher(context);
     this.#logBroker = createLogBroker(context, this.#dispatcher);
     const membership: Membership = {
-      members: () => this.#members(),
+      members: () => this.#group.members(),
       watch: (changed) => raft.onMembers(changed),
       remove: (raftId) => raft.removeMember(raftId),
       isSelf: (raftId) => raftId === self.raftId && this.#isLeader,
@@ -220,7 +144,7 @@ export class Manager implements ManagerAccess {
         this.#logBroker,
         roles,
         createFeatureLevel(context, {
-          members: () => this.#members().map(({ nodeId }) => nodeId),
+          members: () => this.#group.members().map(({ nodeId }) => nodeId),
         }),
       ],
       logger,
@@ -239,7 +163,7 @@ export class Manager implements ManagerAccess {
       calls,
       nodeId: self.nodeId,
       leaderlessMs: () => raft.leaderlessMs(),
-      managers: () => this.#allManagers(),
+      managers: () => this.#group.everyManager(),
       found: () => options.onOutside?.(),
     });
     this.#endings.push(() => this.#outside.close());
@@ -309,27 +233,9 @@ export class Manager implements ManagerAccess {
     await foundCluster(this.store, { ...request, self: this.#options.self });
   }
 
-  /**
-   * Becomes a voter of the group of these managers.
-   * @param signal gives up early
-   * @throws ApiError the leader's refusal, or why no manager could be asked
-   */
-  async joinGroup(managers: readonly string[], signal?: AbortSignal): Promise<void> {
-    const { self, calls } = this.#options;
-    const body = { raftId: self.raftId, address: self.advertiseAddress, program: PROGRAM };
-    let last: unknown;
-    for (const address of managers) {
-      try {
-        await askToJoin(calls, address, body, signal);
-        return;
-      } catch (error) {
-        // Another manager would only repeat the leader's answer.
-        const isAnswer = !(error instanceof ApiError) || !ASK_ANOTHER.includes(error.code);
-        if (isAnswer || signal?.aborted) throw error;
-        last = error;
-      }
-    }
-    throw last ?? new ApiError('INVALID_ARGUMENT', 'no manager to join is known');
+  /** As `RaftGroup.join`. */
+  joinGroup(managers: readonly string[], signal?: AbortSignal): Promise<void> {
+    return this.#group.join(managers, signal);
   }
 
   /** Looks for another manager at an address, `host:port`. @throws ApiError when none answers there */
@@ -341,9 +247,8 @@ export class Manager implements ManagerAccess {
     return this.#isLeader;
   }
 
-  leader(): { nodeId: string; address: string } | undefined {
-    const { leader } = this.#raft.status();
-    return leader === undefined ? undefined : { nodeId: leader.nodeId, address: leader.address };
+  leader(): LeaderAddress | undefined {
+    return this.#group.leader();
   }
 
   async readBarrier(): Promise<void> {
@@ -355,14 +260,7 @@ export class Manager implements ManagerAccess {
   }
 
   members(): readonly ManagerMember[] {
-    const leader = this.leader()?.nodeId;
-    return this.#members().map(({ nodeId, address, voter, reachable }) => ({
-      nodeId,
-      address,
-      ...(voter ? {} : { learner: true }),
-      reachability: reachable ? 'reachable' : 'unreachable',
-      leader: nodeId === leader,
-    }));
+    return this.#group.shown();
   }
 
   otherLeader(): LeaderAddress | undefined {
@@ -453,11 +351,7 @@ export class Manager implements ManagerAccess {
   }
 
   quorum(): Quorum {
-    const leaderlessMs = this.#raft.leaderlessMs();
-    if (leaderlessMs < QUORUM_LOST_AFTER_MS && (this.#raft.hasQuorum() || leaderlessMs > 0))
-      return { state: 'ok' };
-    if (this.#raft.hasQuorum()) return { state: 'ok' };
-    return { state: 'lost', since: this.#options.clock.now() - leaderlessMs };
+    return this.#group.quorum();
   }
 
   /** The raw Raft status, for observers. */
@@ -485,40 +379,14 @@ export class Manager implements ManagerAccess {
     this.#link.renew();
   }
 
-  /**
-   * Leaves the Raft group: another leader removes this member, and its node becomes a worker.
-   * @throws ApiError when too few members would remain, or NO_QUORUM when no other manager leads in time
-   */
-  async leaveGroup(timeoutMs: number): Promise<void> {
-    const { clock, self, calls } = this.#options;
-    const until = clock.monotonicMs() + timeoutMs;
-    if (this.#isLeader) await this.#raft.transferLeadership();
-    for (;;) {
-      const leader = this.leader();
-      if (leader !== undefined && leader.nodeId !== self.nodeId)
-        return askToLeave(calls, leader.address);
-      if (clock.monotonicMs() >= until)
-        throw new ApiError(
-          'NO_QUORUM',
-          'no other manager leads: try again, or check that the others are up',
-        );
-      await pause(clock, LEADER_POLL_MS);
-    }
+  /** As `RaftGroup.leave`. */
+  leaveGroup(timeoutMs: number): Promise<void> {
+    return this.#group.leave(timeoutMs);
   }
 
-  /**
-   * Hands leadership to another manager while this one still answers. A failure only costs an election.
-   * @returns whether this one led and another one does now
-   */
-  async handOver(): Promise<boolean> {
-    if (!this.#isLeader || this.#members().length < 2) return false;
-    try {
-      await this.#raft.transferLeadership();
-      return true;
-    } catch (error) {
-      this.#options.logger.warn({ err: error }, 'leadership could not be handed over');
-      return false;
-    }
+  /** As `RaftGroup.handOver`. */
+  handOver(): Promise<boolean> {
+    return this.#group.handOver();
   }
 
   /** Stops in order: hands leadership over, stops the loops, closes port and log. */
@@ -550,30 +418,6 @@ export class Manager implements ManagerAccess {
     this.#isLeader = isLeader;
     this.#loops.set(isLeader);
     this.#ownAddress.check();
-  }
-
-  #members() {
-    const { members, id, role, leader } = this.#raft.status();
-    const heard = role === 'leader' ? undefined : this.#link.reachable();
-    return members.map(({ info, role: memberRole, reachable }) => ({
-      raftId: info.id,
-      nodeId: info.nodeId,
-      address: info.address,
-      voter: memberRole === 'voter',
-      // Only the leader hears from all members; a follower knows itself, the leader, and the leader's last answer.
-      reachable:
-        info.id === id ||
-        (role === 'leader' ? reachable : info.id === leader?.id || heard?.has(info.id) === true),
-    }));
-  }
-
-  /** The members of the group, and managers that are known from elsewhere, each address once. */
-  #allManagers(): readonly ManagerAddress[] {
-    const byAddress = new Map<string, ManagerAddress>();
-    const members = this.#raft.status().members.map(({ info }) => info);
-    for (const each of [...members, ...(this.#options.knownManagers?.() ?? [])])
-      byAddress.set(each.address, { nodeId: each.nodeId, address: each.address });
-    return [...byAddress.values()];
   }
 
   #trust(): Trust {

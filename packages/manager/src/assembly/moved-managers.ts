@@ -21,13 +21,15 @@ export class MovedManagers {
   note(nodeId: string, address: string): void {
     if (this.#claims.get(nodeId)?.address === address) return;
     this.#claims.delete(nodeId);
-    if (this.#claims.size >= MANAGERS_LIMIT) return;
+    // Those that left long ago go first.
+    const [oldest] = this.#claims.keys();
+    if (this.#claims.size >= MANAGERS_LIMIT && oldest !== undefined) this.#claims.delete(oldest);
     this.#claims.set(nodeId, { address, isFirst: true });
   }
 
   /** Takes an address that another manager knows, which counts less. */
   hear(nodeId: string, address: string): void {
-    if (!this.#claims.has(nodeId)) this.note(nodeId, address);
+    if (!this.#claims.has(nodeId) && this.#claims.size < MANAGERS_LIMIT) this.note(nodeId, address);
   }
 
   /** Addresses at which a member may answer, the likeliest first. */

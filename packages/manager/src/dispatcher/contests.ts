@@ -5,6 +5,8 @@ interface Contest {
   readonly newcomer: DispatcherSession;
   /** The session that has the node; undefined while it is only expected back. */
   readonly rival: DispatcherSession | undefined;
+  /** When the rival counts as gone, monotonic. */
+  readonly deadlineMs: number;
   readonly timer: Timer;
   readonly decide: (isRivalAlive: boolean) => void;
 }
@@ -30,7 +32,8 @@ export class Contests {
   }
 
   /**
-   * Lets a newcomer wait.
+   * Lets a newcomer wait. One that takes the place of another waits only for the rest of its time: the rival's
+   * time to answer runs from the first, or several newcomers by turns would keep a dead node for ever.
    * @param rival asked for a sign of life; undefined when it has no session at the moment
    * @param decide called once, unless the newcomer leaves first
    */
@@ -41,9 +44,12 @@ export class Contests {
     decide: Contest['decide'],
   ): void {
     const { nodeId } = newcomer;
+    const nowMs = this.#clock.monotonicMs();
     const before = this.#take(nodeId);
-    const timer = this.#clock.setTimeout(() => this.#decide(nodeId, false), limitMs);
-    this.#byNode.set(nodeId, { newcomer, rival, timer, decide });
+    const isSame = before !== undefined && before.rival === rival;
+    const deadlineMs = isSame ? before.deadlineMs : nowMs + limitMs;
+    const timer = this.#clock.setTimeout(() => this.#decide(nodeId, false), deadlineMs - nowMs);
+    this.#byNode.set(nodeId, { newcomer, rival, deadlineMs, timer, decide });
     before?.newcomer.end('replaced by a newer session of the node');
     rival?.ping();
   }

@@ -95,13 +95,18 @@ export class NodeCopies {
   observe(node: Node): Node {
     const copy = this.#byNode.get(node.ID);
     if (copy === undefined || node.Status.State !== 'ready') return node;
-    const { Message } = node.Status;
-    const said = copyMessage(copy.address);
-    return {
-      ...node,
-      Status: { ...node.Status, Message: Message === undefined ? said : `${Message}; ${said}` },
-    };
+    // What is stored of a node that lost its session a moment ago may name a second daemon already.
+    const said = (node.Status.Message?.split('; ') ?? []).filter((part) => !isCopyMessage(part));
+    const Message = [...said, copyMessage(copy.address)].join('; ');
+    return { ...node, Status: { ...node.Status, Message } };
   }
+}
+
+/** How the message of `copyMessage` begins. */
+const COPY_MESSAGE = 'a second daemon, at ';
+
+function isCopyMessage(text: string): boolean {
+  return text.startsWith(COPY_MESSAGE);
 }
 
 /** What the node's status says. */

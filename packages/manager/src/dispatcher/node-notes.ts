@@ -1,6 +1,9 @@
 import type { Clock, Node, Timer } from '@swarm/api';
 import { NOTE_KEPT_MS } from './limits.js';
 
+/** Between what the status says of the state, and the note. */
+const SEPARATOR = '; ';
+
 /** Why nodes without a session get none, as they were last told: for a while after that, their status says it. */
 export class NodeNotes {
   readonly #clock: Clock;
@@ -36,9 +39,12 @@ export class NodeNotes {
   observe(node: Node): Node {
     const note = this.#byNode.get(node.ID);
     const { State, Message } = node.Status;
-    if (note === undefined || State === 'ready') return node;
-    const said = Message?.split('; ')[0];
-    const text = said === undefined ? note.text : `${said}; ${note.text}`;
-    return { ...node, Status: { ...node.Status, Message: text } };
+    if (State === 'ready') return node;
+    const said = Message?.split(SEPARATOR)[0];
+    // Without a note, too: what is stored has the one that has expired, or that of the leader before.
+    const text = [said, note?.text].filter((part) => part !== undefined).join(SEPARATOR);
+    if (text === (Message ?? '')) return node;
+    const { Message: _, ...rest } = node.Status;
+    return { ...node, Status: text === '' ? rest : { ...rest, Message: text } };
   }
 }

@@ -24,13 +24,23 @@ export function isLeaving(view: View, task: Task): boolean {
   return view.get('node', task.NodeID)?.Spec.Availability === 'drain';
 }
 
-/** Whether a change to a node can move tasks. Its place in the mesh and its certificate cannot. */
+/**
+ * Whether a change to a node can move tasks. Its place in the mesh and its certificate cannot, nor can what it only
+ * reports for users: a port that a program takes on every host would else make work of every service.
+ */
 export function concernsTasks(before: Node, after: Node): boolean {
   return (
     before.Status.State !== after.Status.State ||
     before.Status.Addr !== after.Status.Addr ||
     before.Role !== after.Role ||
     !meansSame(before.Spec, after.Spec) ||
-    !meansSame(before.Description, after.Description)
+    !meansSame(placementOf(before), placementOf(after))
   );
+}
+
+/** What a node reports of itself that tasks may depend on. */
+function placementOf({ Description }: Node): unknown {
+  if (Description === undefined) return undefined;
+  const { PortConflicts: _conflicts, ListenPort: _port, Program: _program, ...rest } = Description;
+  return rest;
 }

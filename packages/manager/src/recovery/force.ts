@@ -16,8 +16,7 @@ const QUORUM_CHECK_MS = 5_000;
  * @throws ApiError FAILED_PRECONDITION while there is a quorum
  */
 export async function checkForce(manager: ManagerAccess, clock: Clock): Promise<void> {
-  const members = manager.members();
-  if (members.length <= 1) return;
+  if (manager.members().length <= 1) return;
   const found = manager.findLeader?.().catch(() => undefined);
   try {
     const late = () => new ApiError('NO_QUORUM', 'no quorum');
@@ -40,9 +39,12 @@ export async function checkForce(manager: ManagerAccess, clock: Clock): Promise<
         "them or is cut off. It joins them again by itself; 'docker info' here says what it waits for",
     );
   }
+  // Only now it has applied its log, and with it an attempt to force that was interrupted.
+  const { length } = manager.members();
+  if (length <= 1) return;
   throw new ApiError(
     'FAILED_PRECONDITION',
-    `the managers of this cluster have a quorum (${members.length} managers), so there is no need to ` +
+    `the managers of this cluster have a quorum (${length} managers), so there is no need to ` +
       "force a new cluster: demote the managers you want to remove with 'docker node demote', or run " +
       "'docker swarm leave --force' on them",
   );

@@ -144,5 +144,12 @@ test('a claim is tried in turn with the address of the group, and ends with it',
   const kept = Array.from({ length: 100 }, (_, i) =>
     moved.addressesOf({ ...OLD, nodeId: `x${i}` }),
   );
-  t.is(kept.filter((each) => each.length === 2).length, 63, 'a limit');
+  t.is(kept.filter((each) => each.length === 2).length, 64, 'a limit');
+});
+
+test('of many managers that came and went, the latest addresses are remembered', (t) => {
+  const moved = new MovedManagers();
+  for (let i = 0; i < 64; i += 1) moved.note(`gone-${i}`, `198.18.1.${i}:2377`);
+  moved.note('n1', '198.18.0.111:2377');
+  t.deepEqual(moved.addressesOf(OLD), ['198.18.0.111:2377', OLD.address]);
 });

@@ -477,6 +477,11 @@ test('clocks that differ are named, with by how much', (t) => {
     validityProblem({ ...life, nowMs: undefined }, at('2026-05-01T00:00')),
     /clock of this host says 2026-05-01T00:00Z: compare the clocks of both hosts/,
   );
+  t.regex(
+    validityProblem({ startsAtMs: Number.NaN, expiresAtMs: 1e300, nowMs: 1e300 }, 0),
+    /^its certificate is valid from a time that cannot be read to a time that cannot be read;/,
+    'nothing proves who answers: it may have any certificate',
+  );
 });
 
 test('a body that is not a request for a certificate is refused field by field', async (t) => {

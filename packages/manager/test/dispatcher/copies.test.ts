@@ -142,3 +142,25 @@ test('programs that name no run of the daemon replace each other, as before', as
   await old.next('welcome');
   t.regex((await original.next('session-end')).reason, /newer session/);
 });
+
+test('two newcomers that take turns do not keep a node whose daemon is gone', async (t) => {
+  const { world, original } = await withOriginal(t, true);
+  const second = await helloFrom(world, ELSEWHERE, 'second');
+  await world.until(() => original.pings > 0, 'the question for a sign of life');
+  await world.clock.advance(RIVAL_ANSWER_MS - 100);
+  const third = await helloFrom(world, '198.18.0.10', 'third');
+  t.regex((await second.next('session-end')).reason, /newer session/);
+  await world.clock.advance(100);
+  await third.next('welcome');
+});
+
+test('a node whose daemon lost its session a moment ago names a copy once', async (t) => {
+  const { world, original } = await withOriginal(t);
+  await (await helloFrom(world, ELSEWHERE, 'second')).next('session-end');
+  await world.until(() => message(world) !== '', 'the message');
+  original.vanish();
+  await world.until(() => !world.dispatcher.isConnected('n1'), 'the end of the session');
+  await (await helloFrom(world, '198.18.0.10', 'second')).next('session-end');
+  await world.until(() => /198\.18\.0\.10/.test(message(world)), 'the new address');
+  t.regex(message(world), /^a second daemon, at 198\.18\.0\.10, [^;]*$/);
+});

@@ -131,3 +131,24 @@ test('a forced new cluster with another address has its own node at once', async
     return own?.ManagerAddr === next && own.Status.State === 'ready';
   });
 });
+
+test('a forced new cluster that cannot listen at its new address goes on at the old one', async (t) => {
+  const [first, second, third] = await threeManagers(t);
+  await Promise.all([second.end(), third.end()]);
+  const taken = await testNode(t);
+  await taken.init();
+  const force = (address: string) =>
+    first.daemon.init(
+      decodeInitRequest({
+        ForceNewCluster: true,
+        ListenAddr: address,
+        AdvertiseAddr: address,
+        Spec: {},
+      }),
+    );
+  await t.throwsAsync(force(taken.address), { message: /is taken by another program/ });
+  t.true(first.daemon.info().controlAvailable, 'its manager runs, so that the user can try again');
+  await force(first.address);
+  t.deepEqual(addressesAt(first), [first.address]);
+  await untilReady(first, 1);
+});

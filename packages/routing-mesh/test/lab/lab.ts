@@ -4,6 +4,8 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Orders } from './protocol.js';
 
+/** The system's programs come first: npm's program folders, first under npx, have another `nft`. */
+const SYSTEM_PATH = '/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin';
 const AGENT = fileURLToPath(new URL('./agent.js', import.meta.url));
 
 /** A process inside a namespace. Each order is a method; failures keep message and code. */
@@ -90,6 +92,7 @@ export class MeshLab {
     return execFileSync('nsenter', [`--net=/run/netns/${netns}`, 'sh', '-ec', line], {
       encoding: 'utf8',
       stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, PATH: `${SYSTEM_PATH}:${process.env.PATH ?? ''}` },
     });
   }
 

@@ -8,96 +8,38 @@ import {
   type ManagerMessage,
   type MeshDelta,
   type MeshUpdate,
-  type Need,
-  type Node,
   type NodeDescription,
   type NodeUpdate,
   parseIpAddress,
-  PROGRAM,
   SerialQueue,
   type Task,
   type TaskStatus,
   type Timer,
   type Welcome,
 } from '@swarm/api';
-import type { NodeFacts, Runtime, RuntimeDescription } from '../runtime/runtime.js';
 import { messageOf } from '../runtime/runtime-error.js';
 import { type SetAside, WITH_TYPED_ASSIGNMENTS } from '@swarm/api/wire';
+import type { AgentEvents, AgentOptions } from './agent-options.js';
 import type { AgentSocket } from './agent-socket.js';
 import type { AgentStorage } from './agent-storage.js';
 import { AssignmentFollower } from './assignment-follower.js';
 import { AgentCodec } from './codec.js';
+import { ConflictReport } from './conflict-report.js';
+import { DescribedNode } from './described-node.js';
 import { Isolation } from './isolation.js';
+import { lateLines } from './late-lines.js';
 import { Leftovers } from './leftovers.js';
-import {
-  CONFLICTS_REPORT_MS,
-  COPY_RETRY_MS,
-  SET_ASIDE_NAMED_LIMIT,
-  STARTS_AT_ONCE,
-} from './limits.js';
+import { COPY_RETRY_MS, SET_ASIDE_NAMED_LIMIT, STARTS_AT_ONCE } from './limits.js';
 import { LogSubscriptions } from './log-subscriptions.js';
 import { ManagerFinder } from './manager-finder.js';
-import type { ManagersStore } from './managers-store.js';
 import { MeshFollower } from './mesh-follower.js';
 import { MeshPieces } from './mesh-pieces.js';
 import { codecsOf, keptShapes, OBJECT_KINDS, type ObjectKind } from './object-kinds.js';
-import { reportableDescription } from './reportable.js';
 import { Semaphore } from './semaphore.js';
 import { AgentSession } from './session.js';
 import { StatusReporter } from './status-reporter.js';
-import type { TaskMesh } from './task-mesh.js';
 import { TaskNeeds } from './task-needs.js';
 import { TaskSet } from './task-set.js';
-
-/** Events of the agent for the daemon, in order. `disconnected` may come during a call into the agent. */
-export interface AgentEvents {
-  /** A session is established. */
-  connected?(manager: ManagerAddress): void;
-  /** The session ended; the agent tries again by itself. */
-  disconnected?(reason: string): void;
-  /**
-   * An attempt to get a session failed; the agent tries again by itself.
-   * @param manager undefined when none is known
-   */
-  failed?(reason: string, manager: ManagerAddress | undefined): void;
-  /** Another daemon runs as this node. The agent starts no tasks until it has a session. */
-  copied?(reason: string): void;
-  /**
-   * The node object (wanted role, labels) and the managers, with each session and each change.
-   * @param featureLevel of the cluster; undefined when the session's protocol does not carry it
-   */
-  node?(node: Node, managers: readonly ManagerAddress[], featureLevel: number | undefined): void;
-  /** A manager refused the node for good, because it was removed. The agent stops trying. */
-  refused?(reason: string): void;
-}
-
-export interface AgentOptions {
-  /** From the node's certificate. */
-  readonly nodeId: string;
-  /** Random, of this run of the daemon. */
-  readonly instance: string;
-  readonly runtime: Runtime;
-  readonly mesh: TaskMesh;
-  /** Opens a socket to a manager's `/dispatcher`. When it throws, the agent tries the next manager. */
-  readonly connect: (manager: ManagerAddress) => AgentSocket;
-  /** Remembers managers over restarts. */
-  readonly managers: ManagersStore;
-  /** Keeps tasks, their statuses and what they need over restarts. The agent closes it. */
-  readonly storage: AgentStorage;
-  /** Where tunnel packets for this node go; `move` changes it. */
-  readonly dataPathAddr: string;
-  readonly clock: Clock;
-  /** 0 ≤ x < 1. */
-  readonly random: () => number;
-  readonly logger: Logger;
-  /** What the node's description has beyond the runtime's: hostname, labels, TLSInfo. */
-  readonly description?: Partial<NodeDescription>;
-  readonly events?: AgentEvents;
-  /** Kinds of objects that tasks need; default: all kinds. */
-  readonly kinds?: readonly ObjectKind[];
-  /** Which objects a task needs; default: `needsOf`. */
-  readonly needs?: (task: Task) => readonly Need[];
-}
 
 /**
  * The worker's part of a node: takes assignments from the leader, drives the tasks, keeps the mesh up to
@@ -118,9 +60,9 @@ export class Agent {
   readonly #meshPieces = new MeshPieces();
   readonly #reporter: StatusReporter;
   readonly #isolation: Isolation;
+  readonly #node: DescribedNode;
+  readonly #conflicts: ConflictReport;
   #finder: ManagerFinder;
-  #runtime: RuntimeDescription | undefined;
-  #extras: Partial<NodeDescription>;
   #dataPathAddress: string;
   #session: AgentSession | undefined;
   #logs: LogSubscriptions | undefined;
@@ -132,15 +74,13 @@ export class Agent {
   #timer: Timer;
   #stopped = false;
   readonly #saves = new SerialQueue();
-  #conflictTimer: Timer;
-  #unwatchConflicts: () => void = () => {};
 
   constructor(options: AgentOptions) {
     this.#options = options;
     this.#clock = options.clock;
     this.#logger = options.logger;
     this.#events = options.events ?? {};
-    this.#extras = options.description ?? {};
+    this.#node = new DescribedNode(options);
     this.#dataPathAddress = options.dataPathAddr;
     this.#finder = new ManagerFinder([], options.random);
     this.#storage = options.storage;
@@ -171,7 +111,7 @@ export class Agent {
         needs: this.#needs,
         meshStarted: () => this.#mesh.started,
         meshRunning: () => this.#mesh.running,
-        node: () => this.#nodeFacts(),
+        node: () => this.#node.facts(this.#address),
         changed: (task, status) => this.#onStatus(task, status),
         unreadable: (taskId, problem) => this.#onUnreadable(taskId, problem),
       },
@@ -179,6 +119,13 @@ export class Agent {
     );
     this.#assignments = new AssignmentFollower([...this.#needs.stores, this.#tasks]);
     this.#reporter = new StatusReporter(options.clock, () => this.#tasks.statuses());
+    this.#conflicts = new ConflictReport({
+      mesh: options.mesh,
+      clock: options.clock,
+      // The hello may have gone out before the change.
+      isOpening: () => this.#session !== undefined && !this.#welcomed,
+      report: () => this.#sendDescription(),
+    });
   }
 
   /**
@@ -191,12 +138,12 @@ export class Agent {
       [...remembered, ...managers].map((manager) => [manager.address, manager]),
     );
     this.#finder = new ManagerFinder([...known.values()], this.#options.random);
-    this.#runtime = await this.#options.runtime.describe();
+    await this.#node.ask();
     const { tasks, mesh, objects } = await this.#storage.load(keptShapes(this.#kinds));
     this.#needs.restore(objects);
     await this.#tasks.restore(tasks);
     if (mesh !== undefined && mesh.self.nodeId === this.#options.nodeId) this.#mesh.restore(mesh);
-    this.#unwatchConflicts = this.#options.mesh.watchConflicts(() => this.#onConflicts());
+    this.#conflicts.start();
     this.#connect();
   }
 
@@ -233,32 +180,20 @@ export class Agent {
 
   /** Changes the node's description. Sends it at once in an established session, else with the next hello. */
   describe(extras: Partial<NodeDescription>): void {
-    this.#extras = extras;
+    this.#node.describe(extras);
     this.#sendDescription();
   }
 
   #sendDescription(): void {
     if (!this.#welcomed) return;
-    this.#session?.send({ type: 'description', description: this.#description() });
-  }
-
-  /** Reports ports that this node does not serve, and no more often than they are looked for. */
-  #onConflicts(): void {
-    this.#conflictTimer ??= this.#clock.setTimeout(() => {
-      this.#conflictTimer = undefined;
-      // The hello may have gone out before the change.
-      const isOpening = this.#session !== undefined && !this.#welcomed;
-      if (isOpening) this.#onConflicts();
-      else this.#sendDescription();
-    }, CONFLICTS_REPORT_MS);
+    this.#session?.send({ type: 'description', description: this.#node.description });
   }
 
   /** Ends the session; tasks keep running, and the next agent on this folder takes them over. */
   async close(): Promise<void> {
     this.#stopped = true;
     this.#clock.clearTimeout(this.#timer);
-    this.#clock.clearTimeout(this.#conflictTimer);
-    this.#unwatchConflicts();
+    this.#conflicts.close();
     this.#session?.close('the daemon stops', true);
     this.#mesh.close();
     await this.#tasks.close();
@@ -289,7 +224,7 @@ export class Agent {
       logger: this.#logger,
       hello: () => ({
         type: 'hello',
-        description: this.#description(),
+        description: this.#node.description,
         dataPathAddr: this.#dataPathAddr(),
         meshGeneration: this.#mesh.generation,
         instance: this.#options.instance,
@@ -508,16 +443,6 @@ export class Agent {
     );
   }
 
-  #nodeFacts(): NodeFacts {
-    const { Hostname, Platform } = this.#description();
-    return {
-      id: this.#options.nodeId,
-      hostname: Hostname,
-      platform: Platform,
-      ...(this.#address === undefined ? {} : { address: this.#address }),
-    };
-  }
-
   /** The data path address; empty when it is not an IP address, so that the manager takes the one that it sees. */
   #dataPathAddr(): string {
     const dataPathAddr = this.#dataPathAddress;
@@ -530,25 +455,6 @@ export class Agent {
     }
     return address;
   }
-
-  #description(): NodeDescription {
-    const runtime = this.#runtime!;
-    return reportableDescription({
-      Hostname: runtime.hostname,
-      Platform: runtime.platform,
-      Resources: runtime.resources,
-      Engine: {
-        EngineVersion: runtime.engineVersion,
-        ...(runtime.plugins === undefined ? {} : { Plugins: runtime.plugins }),
-      },
-      Runtime: runtime.kind,
-      RuntimeCapabilities: runtime.capabilities,
-      MeshBackend: this.#options.mesh.backend,
-      PortConflicts: this.#options.mesh.conflicts,
-      Program: PROGRAM,
-      ...this.#extras,
-    });
-  }
 }
 
 /** Both lists; at an address in both, the first has the manager. */
@@ -558,31 +464,4 @@ function withManagers(
 ): ManagerAddress[] {
   const known = new Set(managers.map(({ address }) => address));
   return [...managers, ...more.filter(({ address }) => !known.has(address))];
-}
-
-/** Lines of a log, which it opens once `ready` resolves. Unlike a generator's, its `return` never waits. */
-function lateLines(
-  ready: Promise<void>,
-  open: () => AsyncIterable<LogLine> | undefined,
-): AsyncIterable<LogLine> {
-  return {
-    [Symbol.asyncIterator]() {
-      const end = { done: true, value: undefined } as const;
-      let lines: AsyncIterator<LogLine> | undefined;
-      let returned = false;
-      return {
-        async next() {
-          await ready;
-          if (returned) return end;
-          lines ??= open()?.[Symbol.asyncIterator]();
-          return (await lines?.next()) ?? end;
-        },
-        async return() {
-          returned = true;
-          void lines?.return?.();
-          return end;
-        },
-      };
-    },
-  };
 }

@@ -9,9 +9,9 @@ export interface LeftoverWait {
 }
 
 /**
- * Tasks that should have stopped while this node reached no manager. What took their place may be on this very
- * node and want the same files or ports, so the node prepares no new task until they have stopped, or for
- * LEFTOVERS_LIMIT_MS. Which ones they are shows the complete set that each session begins with.
+ * Tasks that should have stopped while this node reached no manager, or that an earlier run was stopping. What
+ * took their place may be on this very node and want the same files or ports, so the node prepares no new task
+ * until they have stopped, or for LEFTOVERS_LIMIT_MS. The complete set that each session begins with names them.
  */
 export class Leftovers {
   readonly #clock: Clock;

@@ -1,9 +1,10 @@
-import { compareStates, isTerminal, type Task, type TaskStatus } from '@swarm/api';
+import { compareStates, isTerminal, type Task, type TaskState, type TaskStatus } from '@swarm/api';
 import type { LeftTask } from '../runtime/runtime.js';
 import { messageOf } from '../runtime/runtime-error.js';
 import type { AgentStorage, StoredTask } from './agent-storage.js';
 import type { AssignedStore, UnreadableObject } from './assigned-store.js';
-import { TaskController, type TaskHost } from './task-controller.js';
+import { TaskController } from './task-controller.js';
+import type { TaskHost } from './task-host.js';
 import { sandboxIdOf } from './task-sandbox.js';
 
 /** What the set uses of the storage. */
@@ -32,6 +33,8 @@ export class TaskSet implements AssignedStore<Task> {
   /** Tasks on their way out; a new task of the same id waits until the old one is gone. */
   readonly #leaving = new Map<string, LeavingTask>();
   readonly #found = new Map<string, LeftTask>();
+  /** Tasks of an earlier run, until the first complete set has said what should become of them. */
+  readonly #earlier = new Set<string>();
   #closed = false;
 
   constructor(host: TaskSetHost, store: TaskStorage) {
@@ -48,7 +51,10 @@ export class TaskSet implements AssignedStore<Task> {
       sandboxes.add(left.sandboxId);
     }
     const known = new Set(stored.map(({ task }) => sandboxIdOf(task)));
-    for (const { task, status, withheldAuth } of stored) this.#add(task, status, withheldAuth);
+    for (const { task, status, withheldAuth } of stored) {
+      this.#earlier.add(task.ID);
+      this.#add(task, status, withheldAuth);
+    }
     this.#found.clear();
     for (const sandboxId of sandboxes) {
       if (known.has(sandboxId)) continue;
@@ -70,10 +76,7 @@ export class TaskSet implements AssignedStore<Task> {
     const controller = this.#tasks.get(task.ID);
     if (controller === undefined) this.#add(task, task.Status);
     else {
-      const isLeft = !controller.isUnwanted && compareStates(task.DesiredState, 'shutdown') >= 0;
-      if (isLeft && this.#host.leftovers.isOpen) {
-        this.#host.leftovers.add(controller.untilEnded());
-      }
+      this.#countLeft(controller, task.DesiredState);
       controller.update(task);
       this.#store.putTask(controller.record);
     }
@@ -83,7 +86,19 @@ export class TaskSet implements AssignedStore<Task> {
     for (const taskId of [...this.#tasks.keys(), ...this.#leaving.keys()]) {
       if (!named.has(taskId)) this.remove(taskId);
     }
+    this.#earlier.clear();
     this.#host.leftovers.end();
+  }
+
+  /**
+   * A task that a complete set stops is left over. So is one that an earlier run had begun to stop: since then
+   * the node may have been away.
+   */
+  #countLeft(controller: TaskController, desired: TaskState): void {
+    const { leftovers } = this.#host;
+    if (!leftovers.isOpen || compareStates(desired, 'shutdown') < 0) return;
+    const isNews = !controller.isUnwanted || this.#earlier.has(controller.task.ID);
+    if (isNews) leftovers.add(controller.untilEnded());
   }
 
   /** A task that is already here continues unchanged, but still stops when it should. */
@@ -97,6 +112,7 @@ export class TaskSet implements AssignedStore<Task> {
       const controller = this.#tasks.get(id);
       const leaving = this.#leaving.get(id);
       if (controller !== undefined) {
+        this.#countLeft(controller, desired);
         controller.raise(desired);
         this.#store.putTask(controller.record);
       } else if (leaving?.next !== undefined) {

@@ -1,6 +1,7 @@
 import { dispatcherProtocols, PROGRAM, silentLogger, systemClock } from '@swarm/api';
 import { WebSocket } from 'ws';
-import { Agent, type AgentOptions } from '../../src/agent/agent.js';
+import { Agent } from '../../src/agent/agent.js';
+import type { AgentOptions } from '../../src/agent/agent-options.js';
 import { agentDatabase } from '../../src/storage/agent-database.js';
 import { managersFile } from '../../src/storage/managers-file.js';
 import { FakeMesh } from './fake-mesh.js';

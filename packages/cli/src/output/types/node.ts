@@ -92,7 +92,8 @@ const STATUS = struct<NodeStatus>(
 );
 
 /**
- * A node as `node inspect` shows it. Ours are the fields from `Runtime` on of the description, `Protocol` of the status, and the fields from `Role` on.
+ * A node as `node inspect` shows it. Ours are the fields from `Runtime` on of the description, those from
+ * `Protocol` on of the status, and those from `Role` on of the node.
  */
 export const NODE = struct<Omit<Node, Common | 'RaftID'>>(
   'Node',

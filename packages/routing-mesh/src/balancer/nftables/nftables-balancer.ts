@@ -29,7 +29,9 @@ import { isServed, openedPorts, removedEndpoints } from './port-changes.js';
 import { MAX_ENDPOINTS_PER_PORT } from './slots.js';
 
 /** Why a port is served on the node's addresses alone. */
-const ON_LOOPBACK = 'a program of this host has it on 127.0.0.1 or IPv6, and keeps those clients';
+/** Follows “is not served on this node”, so it has to say that this holds for loopback and IPv6 alone. */
+const ON_LOOPBACK =
+  'a program of this host has it on 127.0.0.1 or IPv6; the other addresses of this node are served';
 
 export interface NftablesBalancerOptions {
   readonly kernel: Kernel;

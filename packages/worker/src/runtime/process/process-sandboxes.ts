@@ -63,10 +63,9 @@ export interface ProcessSandboxesOptions {
 }
 
 /**
- * Sandboxes of plain processes: with root and a mesh in the kernel, a network namespace if the sandbox is attached to a network, or an
- * empty one for network none;
- * without, ports of the host's network. Each has a file, which is written before anything is made and
- * removed after everything is gone, so that nothing gets lost.
+ * Sandboxes of plain processes. With root and a mesh in the kernel: a network namespace if the sandbox is
+ * attached to a network, or an empty one for network none. Without: ports of the host's network. Each has a file,
+ * which is written before anything is made and removed after everything is gone, so that nothing gets lost.
  */
 export class ProcessSandboxes {
   readonly #options: ProcessSandboxesOptions;

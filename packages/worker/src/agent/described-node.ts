@@ -1,0 +1,64 @@
+import { type NodeDescription, PROGRAM } from '@swarm/api';
+import type { NodeFacts, Runtime, RuntimeDescription } from '../runtime/runtime.js';
+import { reportableDescription } from './reportable.js';
+import type { TaskMesh } from './task-mesh.js';
+
+export interface DescribedNodeOptions {
+  readonly nodeId: string;
+  readonly runtime: Runtime;
+  readonly mesh: TaskMesh;
+  /** What the runtime and the mesh do not know. */
+  readonly description?: Partial<NodeDescription>;
+}
+
+/** What this node says of itself: to managers, and to its tasks. */
+export class DescribedNode {
+  readonly #options: DescribedNodeOptions;
+  #runtime: RuntimeDescription | undefined;
+  #extras: Partial<NodeDescription>;
+
+  constructor(options: DescribedNodeOptions) {
+    this.#options = options;
+    this.#extras = options.description ?? {};
+  }
+
+  /** Asks the runtime, which comes before everything else. */
+  async ask(): Promise<void> {
+    this.#runtime = await this.#options.runtime.describe();
+  }
+
+  describe(extras: Partial<NodeDescription>): void {
+    this.#extras = extras;
+  }
+
+  get description(): NodeDescription {
+    const { mesh } = this.#options;
+    const runtime = this.#runtime!;
+    return reportableDescription({
+      Hostname: runtime.hostname,
+      Platform: runtime.platform,
+      Resources: runtime.resources,
+      Engine: {
+        EngineVersion: runtime.engineVersion,
+        ...(runtime.plugins === undefined ? {} : { Plugins: runtime.plugins }),
+      },
+      Runtime: runtime.kind,
+      RuntimeCapabilities: runtime.capabilities,
+      MeshBackend: mesh.backend,
+      PortConflicts: mesh.conflicts,
+      Program: PROGRAM,
+      ...this.#extras,
+    });
+  }
+
+  /** @param address as the managers see it */
+  facts(address: string | undefined): NodeFacts {
+    const { Hostname, Platform } = this.description;
+    return {
+      id: this.#options.nodeId,
+      hostname: Hostname,
+      platform: Platform,
+      ...(address === undefined ? {} : { address }),
+    };
+  }
+}
