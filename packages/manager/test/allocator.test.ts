@@ -531,3 +531,14 @@ test('a service yields its port to a manager that moves there, and gets it back'
   t.is(store.get('service', 'fixed')?.AllocationError, undefined);
   t.is(store.get('task', 't')?.Status.State, 'pending');
 });
+
+test('tasks that are too large together for one entry of the log are allocated all the same', async (t) => {
+  const { store, allocator, pass } = setup();
+  const Env = [`BIG=${'x'.repeat(100_000)}`];
+  const Spec = { ContainerSpec: { Image: 'nginx', Env }, ForceUpdate: 0 };
+  for (let i = 0; i < 60; i += 1)
+    await put(store, 'task', taskDraft(`t${i}`, { ServiceID: '', Spec }));
+  allocator.start();
+  for (let i = 0; i < 10; i += 1) await pass();
+  t.deepEqual([...new Set([...store.list('task')].map((task) => task.Status.State))], ['pending']);
+});

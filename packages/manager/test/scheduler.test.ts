@@ -755,3 +755,13 @@ test('nothing is written after stop', async (t) => {
   await pass();
   t.is(nodeOf(store, 't'), undefined);
 });
+
+test('tasks that are too large together for one entry of the log are placed all the same', async (t) => {
+  const { store, scheduler, pass } = setup();
+  const large = spec({ ContainerSpec: { Image: 'nginx', Env: [`BIG=${'x'.repeat(100_000)}`] } });
+  await put(store, 'node', nodeDraft('n1'));
+  for (let i = 0; i < 60; i += 1) await put(store, 'task', pending(`large${i}`, large));
+  scheduler.start();
+  for (let i = 0; i < 10; i += 1) await pass();
+  t.deepEqual(perNode(store), { n1: 60 });
+});

@@ -1,37 +1,29 @@
 import {
-  ApiError,
   type InitRequest,
   type JoinRequest,
   type Logger,
   type ManagerAddress,
   newId,
   type Node,
-  ourCommands,
   type ReconnectRequest,
   SerialQueue,
 } from '@swarm/api';
 import type { ManagerAccess } from '@swarm/manager';
 import type { LocalApi } from './api/local-api.js';
-import type {
-  LocalNodeInfo,
-  NodeControl,
-  RecoveryControl,
-  RestoreRequest,
-} from './api/node-control.js';
+import type { LocalNodeInfo, NodeControl, RecoveryControl } from './api/node-control.js';
 import { type Renewer, startRenewer } from '@swarm/identity';
 import type { GivenAddresses } from './membership/address-origins.js';
 import { hostOf } from './membership/addresses.js';
+import { Breakage } from './membership/breakage.js';
 import { CertificateRenewal } from './membership/certificate-renewal.js';
+import { ClusterEntry } from './membership/cluster-entry.js';
 import { KnownManagers } from './membership/known-managers.js';
 import { LocalAddresses } from './membership/local-addresses.js';
 import { isDamage } from './daemon/damage.js';
 import { ManagerPart } from './manager-part.js';
 import type { MemberHost } from './membership/member-host.js';
-import { newFounder, newJoiner, type NewMember } from './membership/new-member.js';
 import { NodeFiles } from './files/node-files.js';
-import type { FormerManager } from './tasks/manager-pins.js';
 import { type NodeTasks, startNodeTasks, type TasksEnvironment } from './tasks/node-tasks.js';
-import { forcedState, receiveBackup } from './membership/recovered-state.js';
 import { RoleFollower } from './membership/role-follower.js';
 
 /** How often an expired certificate is renewed because a manager refused it, besides the renewer's own tries. */
@@ -56,7 +48,7 @@ export interface NodeDaemonOptions extends MemberHost {
 export class NodeDaemon implements NodeControl {
   readonly engine?: { readonly socketPath: string };
   readonly recovery: RecoveryControl = {
-    restore: (request) => this.#changes.run(() => this.#restore(request)),
+    restore: (request) => this.#changes.run(() => this.#entry.restore(request)),
   };
   readonly #options: NodeDaemonOptions;
   readonly #files: NodeFiles;
@@ -65,18 +57,14 @@ export class NodeDaemon implements NodeControl {
   readonly #known: KnownManagers;
   readonly #addresses: LocalAddresses;
   readonly #renewal: CertificateRenewal;
+  readonly #breakage: Breakage;
+  readonly #entry: ClusterEntry;
   #api: LocalApi | undefined;
   #tasks: NodeTasks | undefined;
   #renewer: Renewer | undefined;
   /** The cluster's, as the leader said it. */
   #featureLevel: number | undefined;
   #pending = false;
-  /** Why the node cannot take part until it leaves; empty while it can. */
-  #broken = '';
-  /** Whether it cannot because log or state of its Raft member are unusable. */
-  #isDamaged = false;
-  /** Whether the cluster has removed this node. */
-  #isRemoved = false;
   /** Names this run of the daemon. */
   readonly #instance: string;
   /** Whether another daemon runs as this node, as the managers last said. */
@@ -94,7 +82,12 @@ export class NodeDaemon implements NodeControl {
     this.#files = new NodeFiles(options.dataRoot);
     this.#instance = newId(options.randomBytes);
     const { clock, logger, random, randomBytes, issuer, onFatal } = options;
-    this.#known = new KnownManagers(this.#files, () => this.#managerPart);
+    this.#known = new KnownManagers({
+      files: this.#files,
+      managerPart: () => this.#managerPart,
+      changes: this.#changes,
+      logger,
+    });
     this.#managerPart = new ManagerPart({
       files: this.#files,
       instance: this.#instance,
@@ -117,8 +110,14 @@ export class NodeDaemon implements NodeControl {
       addresses: () => this.#known.addresses(),
       signal: () => this.#interrupt.signal,
       renewSoon: () => {
-        if (!this.#stopped && this.#broken === '') this.#renewer?.renewNow();
+        if (!this.#stopped && this.#breakage.reason === '') this.#renewer?.renewNow();
       },
+    });
+    this.#breakage = new Breakage({
+      logger,
+      dropMember: () => this.#changes.run(() => this.#managerPart.drop()),
+      isOver: () => this.#stopped || this.#files.state === undefined,
+      mended: (node) => this.#role.heard(node),
     });
     this.#renewal = new CertificateRenewal({
       files: this.#files,
@@ -138,6 +137,29 @@ export class NodeDaemon implements NodeControl {
       signal: () => this.#interrupt.signal,
       pending: (isPending) => {
         this.#pending = isPending;
+      },
+    });
+    this.#entry = new ClusterEntry({
+      host: options,
+      files: this.#files,
+      managerPart: this.#managerPart,
+      known: this.#known,
+      addresses: this.#addresses,
+      role: this.#role,
+      breakage: this.#breakage,
+      node: {
+        pending: (isPending) => {
+          this.#pending = isPending;
+        },
+        begin: () => {
+          this.#interrupt = new AbortController();
+          return this.#interrupt.signal;
+        },
+        isStopped: () => this.#stopped,
+        tasks: () => this.#tasks,
+        startTasks: () => this.#startTasks(),
+        stopTasks: () => this.#stopTasks(),
+        forget: () => this.#forget(),
       },
     });
   }
@@ -167,10 +189,10 @@ export class NodeDaemon implements NodeControl {
     const { state } = this.#files;
     const problems = [this.#tasks?.problem() ?? '', this.#addresses.problem, this.#role.problem()];
     const error =
-      this.#broken ||
+      this.#breakage.reason ||
       problems.filter((problem) => problem !== '').join('; ') ||
       this.#options.tasks.runtime.waiting;
-    const broken = this.#broken !== '';
+    const broken = this.#breakage.reason !== '';
     if (state === undefined) {
       return {
         state: this.#pending ? 'pending' : broken ? 'error' : 'inactive',
@@ -199,11 +221,14 @@ export class NodeDaemon implements NodeControl {
   }
 
   init(request: InitRequest): Promise<string> {
-    return this.#changes.run(() => this.#init(request));
+    return this.#changes.run(() => this.#entry.init(request));
   }
 
   async join(request: JoinRequest): Promise<void> {
-    const tasks = await this.#changes.run(() => this.#join(request));
+    const tasks = await this.#changes.run(async () => {
+      await this.#entry.join(request);
+      return this.#tasks!;
+    });
     // Outside the queue: a node that gets no answer from managers must still be able to leave.
     try {
       await tasks.connected();
@@ -248,7 +273,7 @@ export class NodeDaemon implements NodeControl {
         return;
       }
     } catch (error) {
-      this.#break((error as Error).message);
+      this.#breakage.set((error as Error).message);
       return;
     }
     this.#known.named = this.#files.state!.managers;
@@ -259,7 +284,7 @@ export class NodeDaemon implements NodeControl {
     if (isReissued) this.#renewer?.renewNow();
     if (this.#files.role !== 'manager' || this.#managerPart.manager !== undefined) return;
     // The promotion continues in the background: tasks must run even if no manager can be reached now.
-    if (this.#broken === '') this.#renewer?.renewNow();
+    if (this.#breakage.reason === '') this.#renewer?.renewNow();
   }
 
   /** Restarts the Raft member, before the tasks, because the agent may connect to it. */
@@ -271,124 +296,8 @@ export class NodeDaemon implements NodeControl {
       await this.#managerPart.restart();
     } catch (error) {
       if (!isDamage(error)) throw error;
-      this.#isDamaged = true;
-      this.#break(
-        `${error.message} Demote the node, and it goes on as a worker; or, on this node: ` +
-          "'docker swarm leave --force', then join again. Its tasks run until then.",
-      );
+      this.#breakage.damaged(error);
     }
-  }
-
-  async #init(request: InitRequest): Promise<string> {
-    const { dataRoot, logger, hostname, randomBytes } = this.#options;
-    if (request.forceNewCluster) return this.#forceNewCluster(request);
-    this.#checkFree();
-    const { state, identity, root } = await newFounder(
-      this.#addresses.with(request),
-      this.#options,
-    );
-    const { nodeId, clusterId, dataPathPort } = state;
-    const { spec, availability } = request;
-    const first = { root, spec, availability, hostname: hostname(), dataPathPort, randomBytes };
-    await this.#enter({ state, identity }, (keep) => this.#managerPart.found(state, first, keep));
-    logger.info({ nodeId, clusterId, dataRoot }, 'made a new cluster');
-    return nodeId;
-  }
-
-  /** Lets a manager that has lost the others for good go on alone; its tasks keep running. */
-  async #forceNewCluster(request: InitRequest): Promise<string> {
-    const state = this.#files.state;
-    if (state === undefined || state.raftJoined !== true)
-      throw new ApiError(
-        'NOT_IN_SWARM',
-        "this node is not a manager of a cluster: run it on a manager that is left, or 'swarm restore' a backup",
-      );
-    const forced = forcedState(state, request, this.#options);
-    this.#pending = true;
-    try {
-      await this.#managerPart.force(forced);
-    } finally {
-      this.#pending = false;
-    }
-    this.#known.named = forced.managers;
-    this.#tasks?.move(forced.dataPathAddress, forced.managers);
-    return state.nodeId;
-  }
-
-  async #restore(request: RestoreRequest): Promise<string> {
-    this.#checkFree();
-    const { dataRoot, logger } = this.#options;
-    const restored = await receiveBackup(this.#addresses.with(request), this.#options, dataRoot);
-    const { state, backup, node } = restored;
-    try {
-      await this.#enter(restored, (keep) => this.#managerPart.restore(state, backup, node, keep));
-    } finally {
-      await restored.discard();
-    }
-    const { clusterId, index } = backup.header;
-    logger.warn({ nodeId: state.nodeId, clusterId, index }, 'restored the cluster from a backup');
-    return state.nodeId;
-  }
-
-  /**
-   * Makes this node the only manager of its cluster. When it fails, the node is in none.
-   * @param lead starts the manager; calls `keep` once the cluster is whole, as a restart then finds it
-   */
-  async #enter(
-    { state, identity }: NewMember,
-    lead: (keep: () => Promise<void>) => Promise<void>,
-  ): Promise<void> {
-    this.#pending = true;
-    try {
-      await this.#files.wipe();
-      await this.#files.saveIdentity(identity);
-      await lead(() => this.#files.save(state));
-      this.#known.named = state.managers;
-      await this.#startTasks();
-    } catch (error) {
-      await this.#forget();
-      throw error;
-    } finally {
-      this.#pending = false;
-    }
-  }
-
-  async #join(request: JoinRequest): Promise<NodeTasks> {
-    this.#checkFree();
-    const { logger } = this.#options;
-    this.#interrupt = new AbortController();
-    const { signal } = this.#interrupt;
-    const { state, identity } = await newJoiner(
-      this.#addresses.with(request),
-      this.#options,
-      signal,
-    );
-    this.#pending = true;
-    try {
-      await this.#files.wipe();
-      await this.#files.saveIdentity(identity);
-      await this.#files.save(state);
-      this.#known.named = state.managers;
-      await this.#startTasks();
-      const { role } = this.#files;
-      if (role === 'manager') await this.#role.joinGroup();
-      logger.info({ nodeId: state.nodeId, role }, 'joined the cluster');
-    } catch (error) {
-      this.#pending = false;
-      // A process that is ending continues the join after its next start.
-      if (!this.#stopped) await this.#undoJoin(error as Error);
-      throw error;
-    }
-    return this.#tasks!;
-  }
-
-  /** Undoes a failed join: the node is in no cluster then, and may join again at once. */
-  async #undoJoin(cause: Error): Promise<void> {
-    this.#options.logger.error({ error: cause.message }, 'the node could not join');
-    // First, or the agent would take its own withdrawal for a removal by somebody.
-    await this.#stopTasks();
-    if (this.#files.role === 'manager') await this.#managerPart.withdraw(this.#known.addresses());
-    await this.#forget();
   }
 
   async #startTasks(): Promise<void> {
@@ -409,7 +318,7 @@ export class NodeDaemon implements NodeControl {
       identity: () => this.#files.identity!,
       managers: this.#known.ownFirst(),
       formerManagers: state.formerManagers ?? [],
-      onFormerManagers: (formerManagers) => this.#keepFormer(formerManagers),
+      onFormerManagers: (formerManagers) => this.#known.keepFormer(formerManagers),
       onNode: (node, managers, featureLevel) => {
         this.#featureLevel = featureLevel;
         this.#heard(node, managers);
@@ -432,42 +341,10 @@ export class NodeDaemon implements NodeControl {
     });
   }
 
-  /** Keeps which managers are former ones: their certificates are valid for some time yet. */
-  #keepFormer(formerManagers: readonly FormerManager[]): void {
-    const save = async () => {
-      const { state } = this.#files;
-      const managers = this.#known.all();
-      if (state !== undefined) await this.#files.save({ ...state, managers, formerManagers });
-    };
-    this.#changes
-      .run(save)
-      .catch((error: unknown) =>
-        this.#options.logger.warn({ err: error }, 'the list of former managers could not be saved'),
-      );
-  }
-
   /** Takes what managers send about this node, which may be another role. */
   #heard(node: Node, managers: readonly ManagerAddress[]): void {
     if (managers.length > 0) this.#known.named = managers;
-    // Also when it should be a manager again already: it joins under a new id then.
-    if (this.#isDamaged && node.RaftID === undefined) this.#retire(node);
-    else this.#role.heard(node);
-  }
-
-  /** Drops a Raft member whose log is unusable once the group goes on without it: the node is a worker now. */
-  #retire(node: Node): void {
-    this.#isDamaged = false;
-    this.#changes
-      .run(() => this.#managerPart.drop())
-      .then(() => {
-        if (this.#stopped || this.#isRemoved || this.#files.state === undefined) return;
-        this.#broken = '';
-        this.#role.heard(node);
-      })
-      .catch((error: unknown) => {
-        this.#isDamaged = true;
-        this.#options.logger.warn({ err: error }, 'the damaged Raft member could not be dropped');
-      });
+    if (this.#breakage.heard(node)) this.#role.heard(node);
   }
 
   /** A manager refused the certificate because its time is over: asks for a new one, not too often. */
@@ -480,26 +357,12 @@ export class NodeDaemon implements NodeControl {
 
   /** The cluster removed this node: its tasks end, and it waits to leave. */
   #removed(reason: string): void {
-    if (this.#stopped || this.#isRemoved) return;
-    this.#isRemoved = true;
-    // A refused handshake names the way out already, the end of a session does not.
-    const hasAdvice = reason.includes('swarm leave --force');
-    this.#break(
-      hasAdvice ? reason : `${reason}; on this node: 'docker swarm leave --force', then join again`,
-    );
+    if (this.#stopped || !this.#breakage.removed(reason)) return;
     this.#stopRenewer()
       .then(() => this.#changes.run(() => this.#stopTasks()))
       .catch((error: unknown) =>
         this.#options.logger.error({ err: error }, 'the tasks of a removed node were not stopped'),
       );
-  }
-
-  #break(reason: string): void {
-    this.#broken = reason;
-    this.#options.logger.error(
-      { reason: ourCommands(reason) },
-      'this node cannot take part in the cluster',
-    );
   }
 
   async #leave({ force }: { force: boolean }): Promise<void> {
@@ -522,9 +385,7 @@ export class NodeDaemon implements NodeControl {
     this.#known.named = [];
     this.#featureLevel = undefined;
     this.#role.heard(undefined);
-    this.#broken = '';
-    this.#isDamaged = false;
-    this.#isRemoved = false;
+    this.#breakage.forget();
     this.#isCopy = false;
     this.#pending = false;
     this.#interrupt = new AbortController();
@@ -541,18 +402,5 @@ export class NodeDaemon implements NodeControl {
     const renewer = this.#renewer;
     this.#renewer = undefined;
     await renewer?.stop();
-  }
-
-  #checkFree(): void {
-    if (this.#broken !== '' && this.#files.state === undefined)
-      throw new ApiError(
-        'FAILED_PRECONDITION',
-        `${this.#broken}: run 'docker swarm leave --force' first`,
-      );
-    if (this.#files.state === undefined) return;
-    throw new ApiError(
-      'ALREADY_IN_SWARM',
-      'This node is already part of a swarm. Use "docker swarm leave" to leave this swarm and join another one.',
-    );
   }
 }

@@ -24,6 +24,18 @@ test('The leader that was named is tried at once, and not again in the round', (
   t.not(finder.next(), M3);
 });
 
+test('A manager that somebody names is tried before those known longer', (t) => {
+  const finder = new ManagerFinder([M1, M2, M3], () => 0.999999);
+  finder.failed();
+  finder.next();
+  finder.hurry(M3);
+  t.is(finder.next(), M3);
+  // The network changes once more before the next attempt.
+  finder.hurry(M2);
+  finder.hurry();
+  t.is(finder.next(), M2);
+});
+
 test('Managers that redirect to each other are retried with pauses', (t) => {
   const finder = new ManagerFinder([M1, M2], () => 0);
   for (let at = 0; at < REDIRECTS_LIMIT; at += 1) finder.redirected(M1);

@@ -21,7 +21,7 @@ export interface Meta {
 export interface ClientVersioned {
   /**
    * The version that clients read and are held to: that of the last write of the spec by one of them. Absent
-   * when nobody has written the object since: then it is `Version`. From feature level 3 on.
+   * when nobody has written the object since: then it is `Version`.
    */
   readonly ClientVersion?: ObjectVersion;
 }

@@ -226,13 +226,13 @@ export interface ServiceRevisions {
 
 export interface Service extends Meta, ClientVersioned, Created {
   readonly Spec: ServiceSpec;
-  /** Stored below feature level 3 only. Above, the API shows here what a rollback would go to. */
+  /** Stored by clusters from before there were revisions. Otherwise the API shows here what a rollback would go to. */
   readonly PreviousSpec?: ServiceSpec;
   /** Version of the service whose spec tasks should have; see Task.SpecVersion. */
   readonly SpecVersion: ObjectVersion;
-  /** Stored below feature level 3 only. */
+  /** Stored by clusters from before there were revisions. */
   readonly PreviousSpecVersion?: ObjectVersion;
-  /** Absent until the service changes for the first time (feature level 3). */
+  /** Absent until the service changes for the first time. */
   readonly Revisions?: ServiceRevisions;
   readonly Endpoint: ServiceEndpoint;
   readonly UpdateStatus?: UpdateStatus;

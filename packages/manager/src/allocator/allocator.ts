@@ -20,6 +20,7 @@ import type { ControlLoop, LoopContext } from '../control-loop.js';
 import { laterTime } from '../orchestrator/time.js';
 import { DebouncedPass } from '../store/debounced-pass.js';
 import { SetAside } from '../set-aside.js';
+import { isTooLarge } from '../store/batches.js';
 import {
   type Draft,
   type StoreChange,
@@ -238,8 +239,10 @@ class Allocator implements ControlLoop {
     takeBack: (id: string) => void = () => {},
   ): Promise<void> {
     const all = [...set].sort();
-    for (let at = 0; at < all.length && !isStopped(); at += TRANSACTION_CHANGES_LIMIT) {
-      const ids = all.slice(at, at + TRANSACTION_CHANGES_LIMIT);
+    let size = TRANSACTION_CHANGES_LIMIT;
+    let at = 0;
+    while (at < all.length && !isStopped()) {
+      const ids = all.slice(at, at + size);
       // Before the transaction, so that a change during it puts the id back.
       for (const id of ids) set.delete(id);
       try {
@@ -249,8 +252,12 @@ class Allocator implements ControlLoop {
           set.add(id);
           takeBack(id);
         }
-        throw error;
+        if (!isTooLarge(error) || ids.length === 1) throw error;
+        // Tasks carry their whole spec: sixty with 100 KB each are more than one entry of the log holds.
+        size = Math.ceil(ids.length / 2);
+        continue;
       }
+      at += ids.length;
     }
   }
 

@@ -181,7 +181,7 @@ export class Manager implements ManagerAccess {
     this.#follow(raft.currentLeadership);
     const instances = new MemberInstances({
       members: () => raft.status().members.map(({ info }) => info),
-      ...{ moved: options.moved, calls, logger },
+      ...{ moved: options.moved, calls, clock, logger },
     });
     const routes = new NodeRoutes({
       self,

@@ -1,4 +1,4 @@
-import { ApiError, type Logger } from '@swarm/api';
+import { ApiError, type Clock, type Logger } from '@swarm/api';
 import type { MemberInfo } from '@swarm/raft';
 import { type ManagerCalls, PROBE_PATH } from './join-raft.js';
 import type { MovedManagers } from './moved-managers.js';
@@ -9,11 +9,14 @@ export const INSTANCE_HEADER = 'x-swarm-instance';
 const INSTANCE_LIMIT = 64;
 /** Shorter than the time that a Raft connection may take (2 s): where nobody is, this much of it goes by. */
 const PROBE_TIMEOUT_MS = 1_000;
+/** A copy tries twice a second, for as long as nobody stops it; the log names it this often. */
+const LOG_MS = 60_000;
 
 export interface MemberInstancesOptions {
   readonly members: () => readonly MemberInfo[];
   readonly moved: Pick<MovedManagers, 'addressesOf'>;
   readonly calls: ManagerCalls;
+  readonly clock: Clock;
   readonly logger: Logger;
 }
 
@@ -30,6 +33,8 @@ export class MemberInstances {
   readonly #known = new Map<string, string>();
   /** Open Raft connections, by node and run. */
   readonly #open = new Map<string, Map<string, number>>();
+  /** When a copy was logged last, by node. */
+  readonly #loggedAtMs = new Map<string, number>();
   /** Questions under way, by node and run. */
   readonly #asking = new Map<string, Promise<void>>();
 
@@ -69,7 +74,7 @@ export class MemberInstances {
   }
 
   async #ask(nodeId: string, instance: string): Promise<void> {
-    const { members, moved, logger } = this.#options;
+    const { members, moved, clock, logger } = this.#options;
     const infos = members().filter((info) => info.nodeId === nodeId);
     const addresses = [...new Set(infos.flatMap((info) => moved.addressesOf(info)))];
     const answers = await Promise.all(
@@ -81,10 +86,14 @@ export class MemberInstances {
     // An open connection counts as a sign of life: Raft closes one that is silent for five seconds.
     if (!isItself && (at >= 0 || others.length > 0)) {
       const where = addresses[at] ?? addresses[0] ?? 'its address';
-      logger.warn(
-        { nodeId, address: where },
-        'refused a second daemon with the identity of a manager',
-      );
+      const nowMs = clock.monotonicMs();
+      if (nowMs - (this.#loggedAtMs.get(nodeId) ?? -LOG_MS) >= LOG_MS) {
+        this.#loggedAtMs.set(nodeId, nowMs);
+        logger.warn(
+          { nodeId, knownAddress: where },
+          'refused a second daemon with the identity of a manager: its data folder was copied',
+        );
+      }
       throw new ApiError(
         'FAILED_PRECONDITION',
         `another daemon, at ${where}, already runs as manager ${nodeId}: if the data folder was copied to this host, run \`docker swarm leave --force\` here, then join again; if this host should be the node, stop the other daemon`,

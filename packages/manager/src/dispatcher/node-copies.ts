@@ -102,6 +102,7 @@ export class NodeCopies {
   }
 }
 
+/** How the message of `copyMessage` begins. */
 const COPY_MESSAGE = 'a second daemon, at ';
 
 function isCopyMessage(text: string): boolean {
@@ -110,7 +111,7 @@ function isCopyMessage(text: string): boolean {
 
 /** What the node's status says. */
 function copyMessage(address: string): string {
-  return `${COPY_MESSAGE}${address}, runs with this node's identity and is refused: run \`docker swarm leave --force\` there, then join again`;
+  return `a second daemon, at ${address}, runs with this node's identity and is refused: run \`docker swarm leave --force\` there, then join again`;
 }
 
 /** What the second daemon hears. @param knownAddress where the first one is */

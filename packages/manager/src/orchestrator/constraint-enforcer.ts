@@ -1,6 +1,7 @@
 import { compareStates, type Node, type Service, type Task } from '@swarm/api';
 import type { ControlLoop, LoopContext } from '../control-loop.js';
 import { SetAside } from '../set-aside.js';
+import { isTooLarge } from '../store/batches.js';
 import { type StoreChange, TRANSACTION_CHANGES_LIMIT, type Transaction } from '../store/store.js';
 import { concernsTasks, type NodeMatcher } from './placement.js';
 import { pausedFallback } from './revisions.js';
@@ -61,14 +62,24 @@ export class ConstraintEnforcer implements ControlLoop {
     }
   }
 
-  async #enforce(nodeId: string): Promise<PassResult> {
+  async #enforce(nodeId: string, limit = TRANSACTION_CHANGES_LIMIT): Promise<PassResult> {
+    try {
+      return await this.#reject(nodeId, limit);
+    } catch (error) {
+      if (!isTooLarge(error) || limit === 1) throw error;
+      return this.#enforce(nodeId, Math.ceil(limit / 2));
+    }
+  }
+
+  /** @param limit most tasks of one transaction */
+  async #reject(nodeId: string, limit: number): Promise<PassResult> {
     return await this.#context.store.transact((tx) => {
       const node = tx.get('node', nodeId);
       if (node === undefined || node.Spec.Availability !== 'active') return {};
       if (node.Status.State === 'down') return {};
       const rejected = this.#violations(tx, node);
       const now = this.#context.store.timeMs();
-      for (const { task, cause } of rejected.slice(0, TRANSACTION_CHANGES_LIMIT)) {
+      for (const { task, cause } of rejected.slice(0, limit)) {
         const service = tx.get('service', task.ServiceID);
         const isDirty = service !== undefined && specDifference(service, task) === 'other';
         tx.update('task', {
@@ -85,7 +96,7 @@ export class ConstraintEnforcer implements ControlLoop {
           Stop: stopOf(service, task, isDirty, cause),
         });
       }
-      return { again: rejected.length > TRANSACTION_CHANGES_LIMIT };
+      return { again: rejected.length > limit };
     });
   }
 

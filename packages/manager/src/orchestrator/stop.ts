@@ -35,10 +35,7 @@ export const GIVEN_UP: StopCause = { Reason: 'its node is drained, and its repla
 export const SERVICE_REMOVED: StopCause = { Reason: 'its service was removed' };
 export const JOB_REPEATED: StopCause = { Reason: 'its job was started again' };
 
-/**
- * Whether the cluster took the task from its node: it may have ended, but not by itself. Only known from
- * feature level 3 on.
- */
+/** Whether the cluster took the task from its node: it may have ended, but not by itself. */
 export function isMoved(task: Task): boolean {
   return task.Stop?.Moved === true;
 }

@@ -6,6 +6,7 @@ import { DebouncedPass } from '../store/debounced-pass.js';
 import { SortedIds } from '../store/sorted-ids.js';
 import { laterTime } from '../orchestrator/time.js';
 import { SetAside } from '../set-aside.js';
+import { isTooLarge } from '../store/batches.js';
 import { type StoreChange, type StoreEvent, TRANSACTION_CHANGES_LIMIT } from '../store/store.js';
 import { allFilters, type Filter, Pipeline } from './filters.js';
 import { type NodeInfo, versionKey } from './node-info.js';
@@ -37,6 +38,8 @@ class Scheduler implements ControlLoop {
   readonly #pass: DebouncedPass;
   readonly #aside: SetAside;
   #waiting = new SortedIds();
+  /** Most decisions of the next transaction: fewer after one that came out too large. */
+  #decisionsLimit = TRANSACTION_CHANGES_LIMIT;
   #nodes: NodeSet;
   readonly #addresses: AddressBook;
   readonly #filters: readonly Filter[];
@@ -105,7 +108,7 @@ class Scheduler implements ControlLoop {
     const decisions = this.#decide();
     if (decisions.length === 0) return;
     // There may be more to decide than one transaction holds.
-    if (decisions.length >= TRANSACTION_CHANGES_LIMIT) this.#pass.trigger();
+    if (this.#isFull(decisions)) this.#pass.trigger();
     try {
       // Built in the same turn on what was just read: if another write changes a task first, this one fails.
       await this.#context.store.transact((transaction) => {
@@ -120,8 +123,18 @@ class Scheduler implements ControlLoop {
       });
     } catch (error) {
       this.#forget(decisions);
-      throw error;
+      if (!isTooLarge(error) || decisions.length === 1) throw error;
+      // Tasks carry their whole spec. Fewer are decided again, until all that wait are placed.
+      this.#decisionsLimit = Math.ceil(decisions.length / 2);
+      this.#pass.trigger();
+      return;
     }
+    if (!this.#isFull(decisions)) this.#decisionsLimit = TRANSACTION_CHANGES_LIMIT;
+  }
+
+  /** Whether a transaction holds no more decisions. */
+  #isFull(decisions: readonly Task[]): boolean {
+    return decisions.length >= this.#decisionsLimit;
   }
 
   /**
@@ -147,11 +160,11 @@ class Scheduler implements ControlLoop {
       else group.push(task);
     }
     for (const task of preassigned) {
-      if (isFull(decisions)) break;
+      if (this.#isFull(decisions)) break;
       this.#guard([task], () => this.#confirm(task, decisions), decisions);
     }
     for (const group of groups.values()) {
-      if (isFull(decisions)) break;
+      if (this.#isFull(decisions)) break;
       this.#guard(group, () => this.#spread(group, decisions), decisions);
     }
     return decisions;
@@ -163,7 +176,8 @@ class Scheduler implements ControlLoop {
     this.#aside.guard('task', tasks[0] as Task, place, (reason) => {
       this.#forget(decisions.splice(decided));
       for (const task of tasks) {
-        if (!isFull(decisions)) this.#explain(task, `a fault in the cluster: ${reason}`, decisions);
+        if (!this.#isFull(decisions))
+          this.#explain(task, `a fault in the cluster: ${reason}`, decisions);
       }
     });
   }
@@ -199,7 +213,7 @@ class Scheduler implements ControlLoop {
     const missing = this.#missingNetwork(first);
     if (missing !== undefined) {
       for (const task of group) {
-        if (!isFull(decisions)) this.#explain(task, missing, decisions);
+        if (!this.#isFull(decisions)) this.#explain(task, missing, decisions);
       }
       return;
     }
@@ -215,7 +229,7 @@ class Scheduler implements ControlLoop {
     });
     let explanation: string | undefined;
     for (const { task, former } of this.#byNeed(group, () => explanation !== undefined)) {
-      if (isFull(decisions)) return;
+      if (this.#isFull(decisions)) return;
       const isPlaced = explanation === undefined && this.#next(spread, task, former, decisions);
       if (isPlaced) continue;
       if (explanation === undefined) {
@@ -316,11 +330,6 @@ class Scheduler implements ControlLoop {
 interface Waiting {
   readonly task: Task;
   readonly former: readonly Task[];
-}
-
-/** Whether a transaction holds no more decisions. */
-function isFull(decisions: readonly Task[]): boolean {
-  return decisions.length >= TRANSACTION_CHANGES_LIMIT;
 }
 
 /** Whether the scheduler has something to do for the task. */

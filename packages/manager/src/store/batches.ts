@@ -22,11 +22,15 @@ export async function transactInBatches<T>(
         for (const item of batch) change(transaction, item);
       });
     } catch (error) {
-      const tooLarge = error instanceof ApiError && error.code === 'TOO_LARGE';
-      if (!tooLarge || batch.length === 1) throw error;
+      if (!isTooLarge(error) || batch.length === 1) throw error;
       size = Math.ceil(batch.length / 2);
       continue;
     }
     next += batch.length;
   }
+}
+
+/** Whether a transaction holds more than one log entry may; fewer changes may fit. */
+export function isTooLarge(error: unknown): boolean {
+  return error instanceof ApiError && error.code === 'TOO_LARGE';
 }

@@ -1,7 +1,9 @@
 import { ApiError, silentLogger } from '@swarm/api';
+import { VirtualClock } from '@swarm/sim';
 import test from 'ava';
 import { MemberInstances } from '../../src/assembly/member-instances.js';
 import { MovedManagers } from '../../src/assembly/moved-managers.js';
+import { START_MS } from '../support/start-time.js';
 
 const HOME = '198.18.0.12:2377';
 const MEMBER = { id: 2, nodeId: 'm2', address: HOME };
@@ -10,6 +12,8 @@ const COPY = { code: 'FAILED_PRECONDITION', message: /already runs as manager m2
 /** What answers at addresses as m2: the run of its daemon, or `''` for one that names none. */
 function open(answers: Record<string, string>) {
   const moved = new MovedManagers();
+  const clock = new VirtualClock(START_MS);
+  const logged: string[] = [];
   let asked = 0;
   const instances = new MemberInstances({
     members: () => [MEMBER],
@@ -22,9 +26,10 @@ function open(answers: Record<string, string>) {
         return instance === '' ? { nodeId: 'm2' } : { nodeId: 'm2', instance };
       },
     },
-    logger: silentLogger,
+    clock,
+    logger: { ...silentLogger, warn: (_fields: object, message: string) => logged.push(message) },
   });
-  return { instances, moved, asked: () => asked };
+  return { instances, moved, clock, logged, asked: () => asked };
 }
 
 test('a member that answers where the group knows it is believed, and asked once', async (t) => {
@@ -39,6 +44,15 @@ test('a copy is refused while the member answers, whatever address it claims', a
   await t.throwsAsync(instances.check('m2', 'second'), COPY);
   await instances.check('m2', 'first');
   await t.throwsAsync(instances.check('m2', 'second'), COPY);
+});
+
+test('a copy that tries on is logged once a minute', async (t) => {
+  const { instances, clock, logged } = open({ [HOME]: 'first' });
+  for (let second = 0; second < 90; second += 1) {
+    await t.throwsAsync(instances.check('m2', 'second'), COPY);
+    await clock.advance(1_000);
+  }
+  t.is(logged.length, 2);
 });
 
 test('a copy is refused while the member, which moved, answers at its new address', async (t) => {

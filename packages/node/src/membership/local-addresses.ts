@@ -93,9 +93,9 @@ export class LocalAddresses {
     if (!isDeepStrictEqual(next, state)) await this.#move(next);
     await this.#keeper.look();
     const found = await this.#managersAt(remotes);
-    if (managerPart.manager !== undefined) return;
-    known.named = [...found, ...known.named];
+    // The agent of a manager too: it has no other way to a leader until this member hears of one.
     tasks()?.move(next.dataPathAddress, found);
+    if (managerPart.manager === undefined) known.named = [...found, ...known.named];
   }
 
   /** @throws ApiError when there is none at any of the addresses */

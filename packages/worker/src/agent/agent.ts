@@ -159,12 +159,13 @@ export class Agent {
 
   /**
    * Adds managers known from elsewhere, for instance the node's own once it is one. Without a session, looks
-   * for one at these at once.
+   * for one at the first of these at once, or as soon as an attempt under way has failed.
    */
   addManagers(managers: readonly ManagerAddress[]): void {
     this.#learn(withManagers(managers, this.#finder.managers));
+    if (this.#welcomed) return;
+    this.#finder.hurry(managers[0]);
     if (this.#session !== undefined || this.#timer === undefined) return;
-    this.#finder.hurry();
     this.#clock.clearTimeout(this.#timer);
     this.#connect();
   }

@@ -54,11 +54,15 @@ export class ManagerFinder {
     this.#failures += 1;
   }
 
-  /** The network changed: tries all managers again, without a pause. */
-  hurry(): void {
+  /**
+   * The network changed: tries all managers again, without a pause.
+   * @param first the one to begin with; those known longer may all be gone, and cost seconds each
+   */
+  hurry(first?: ManagerAddress): void {
     this.#failures = 0;
     this.#redirects = 0;
     this.#round = [];
+    this.#leader = first ?? this.#leader;
   }
 
   /** The manager to try: the leader first, then the others in random order; undefined if none is known. */
