@@ -127,7 +127,7 @@ export const nodeDescriptionShape = record<NodeDescription>({
 });
 
 /** Most characters of the name of a run of a daemon. */
-const INSTANCE_LIMIT = 64;
+export const INSTANCE_LIMIT = 64;
 export const instanceShape = text(INSTANCE_LIMIT);
 
 export const nodeStatusShape = record<NodeStatus>({

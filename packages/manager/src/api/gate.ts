@@ -7,6 +7,7 @@ import type { ApiServices } from './router.js';
 
 /** Names the node that forwarded the request, so that nobody forwards it again. */
 export const FORWARDED_HEADER = 'x-swarm-forwarded-by';
+/** How often a request that waits for a leader, or for the term of its leader to end, looks again. */
 export const LEADER_POLL_MS = 50;
 
 /** The error without a quorum: Docker's sentence, then which managers are missing and what to do. */

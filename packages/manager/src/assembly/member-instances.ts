@@ -1,12 +1,10 @@
-import { ApiError, type Clock, type Logger } from '@swarm/api';
+import { ApiError, type Clock, INSTANCE_LIMIT, type Logger } from '@swarm/api';
 import type { MemberInfo } from '@swarm/raft';
 import { type ManagerCalls, PROBE_PATH } from './join-raft.js';
 import type { MovedManagers } from './moved-managers.js';
 
 /** Header of what a manager asks of another one, and of its Raft connections: the run of its daemon. */
 export const INSTANCE_HEADER = 'x-swarm-instance';
-/** Most characters of it. */
-const INSTANCE_LIMIT = 64;
 /** Shorter than the time that a Raft connection may take (2 s): where nobody is, this much of it goes by. */
 const PROBE_TIMEOUT_MS = 1_000;
 /** A copy tries twice a second, for as long as nobody stops it; the log names it this often. */

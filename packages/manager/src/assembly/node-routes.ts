@@ -3,6 +3,7 @@ import { ApiError, type Clock, type Logger, pause } from '@swarm/api';
 import { AnswerLostError } from '@swarm/http';
 import type { MemberInfo, RaftNode } from '@swarm/raft';
 import { checkValidity, type Right, type Trust } from '@swarm/identity';
+import { LEADER_POLL_MS } from '../api/gate.js';
 import type { Authority } from '../authority/index.js';
 import type { CaServer } from '../ca/ca-server.js';
 import { makeWorker } from '../role-manager/make-worker.js';
@@ -24,7 +25,6 @@ import type { LocalManager } from './local-manager.js';
 import { INSTANCE_HEADER, type MemberInstances } from './member-instances.js';
 import type { MovedManagers } from './moved-managers.js';
 
-const LEADER_POLL_MS = 50;
 /** Longest that a request waits for a leader; an election takes 1–2 s. */
 const LEADER_WAIT_MS = 5000;
 

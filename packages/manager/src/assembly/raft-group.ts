@@ -1,12 +1,12 @@
 import { ApiError, type Clock, type Logger, type ManagerAddress, pause, PROGRAM } from '@swarm/api';
 import type { RaftNode } from '@swarm/raft';
+import { LEADER_POLL_MS } from '../api/gate.js';
 import type { ManagerMember, Quorum } from '../api/manager-access.js';
 import type { Member } from '../role-manager/index.js';
 import { askToJoin, askToLeave, type ManagerCalls } from './join-raft.js';
 import type { LeaderAddress, LeaderLink } from './leader-link.js';
 import type { LocalManager } from './local-manager.js';
 
-const LEADER_POLL_MS = 50;
 /** Errors that concern only the manager that answered (out of reach, being demoted): another one may do better. */
 const ASK_ANOTHER: readonly string[] = ['TIMEOUT', 'NOT_IN_SWARM'];
 /** Time without a leader after which the quorum counts as lost; an election takes 1–2 s. */

@@ -115,7 +115,10 @@ export class DispatcherSession {
     if (!this.#ended) this.sendFrame(this.#codec.encode(message, this.peer.protocol));
   }
 
-  /** Sends an encoded message, and calls `taken` once the socket has it. Ends the session when the agent is too far behind or the frame is too long. */
+  /**
+   * Sends an encoded message, and calls `taken` once the socket has it. Ends the session when the agent is too
+   * far behind or the frame is too long.
+   */
   sendFrame(frame: Buffer, taken?: () => void): void {
     if (this.#ended || this.#socket.readyState !== this.#socket.OPEN) return;
     if (frame.length > DISPATCH_FRAME_LIMIT_BYTES) {

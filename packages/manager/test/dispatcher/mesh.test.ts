@@ -3,6 +3,7 @@ import test from 'ava';
 import { meshDelta, meshState } from '../../src/dispatcher/index.js';
 import { MeshPublisher } from '../../src/dispatcher/mesh-publisher.js';
 import { SetAside } from '../../src/set-aside.js';
+import type { Store } from '../../src/store/store.js';
 import {
   ingressDraft,
   nodeDraft,
@@ -26,6 +27,16 @@ async function serving() {
   await put(store, 'service', serviceDraft('service', { Endpoint }));
   await put(store, 'task', servingTask('task', 'n1'));
   return store;
+}
+
+/** A started publisher that is told of every change of the store. */
+function following(store: Store, clock = new VirtualClock(START_MS)): MeshPublisher {
+  const publisher = new MeshPublisher(store, clock, new SetAside(silentLogger), () => {});
+  publisher.start();
+  store.watch(({ events, index }) => {
+    for (const event of events) publisher.note(event, index);
+  });
+  return publisher;
 }
 
 test('the mesh names every ingress port, and the running tasks behind it with their own port', async (t) => {
@@ -75,16 +86,7 @@ test('a task that is not wanted, not running, not ready or on a node that is dow
 
 test('a node that is down stays a peer, marked as such, from the generation that says so', async (t) => {
   const store = await serving();
-  const publisher = new MeshPublisher(
-    store,
-    new VirtualClock(START_MS),
-    new SetAside(silentLogger),
-    () => {},
-  );
-  publisher.start();
-  store.watch(({ events, index }) => {
-    for (const event of events) publisher.note(event, index);
-  });
+  const publisher = following(store);
   const peer = publisher.state.peers.find(({ nodeId }) => nodeId === 'n1');
   t.is(peer?.down, undefined);
   await patch(store, 'node', 'n1', (node) => ({ ...node, Status: { State: 'down', Addr: '' } }));
@@ -187,16 +189,7 @@ test('an endpoint is at the address of the network that its port is published on
 
 test('the mesh follows the ingress network to another subnet', async (t) => {
   const store = await serving();
-  const publisher = new MeshPublisher(
-    store,
-    new VirtualClock(START_MS),
-    new SetAside(silentLogger),
-    () => {},
-  );
-  publisher.start();
-  store.watch(({ events, index }) => {
-    for (const event of events) publisher.note(event, index);
-  });
+  const publisher = following(store);
   t.is(publisher.state.ports[0]?.endpoints.length, 1);
   await patch(store, 'network', 'ingress', (network) => ({
     ...network,
@@ -256,16 +249,7 @@ test('of two nodes at one address the living one is the peer; without a tunnel b
 
 test('endpoints move with the address and the backend of their node', async (t) => {
   const store = await serving();
-  const publisher = new MeshPublisher(
-    store,
-    new VirtualClock(START_MS),
-    new SetAside(silentLogger),
-    () => {},
-  );
-  publisher.start();
-  store.watch(({ events, index }) => {
-    for (const event of events) publisher.note(event, index);
-  });
+  const publisher = following(store);
   const status = reported(20_001);
   await patch(store, 'task', 'task', (task) => ({
     ...task,
@@ -314,11 +298,7 @@ test('whatever happens, what is published equals the state of the store, and del
     const store = createTestStore();
     const clock = new VirtualClock(START_MS);
     await put(store, 'node', nodeDraft('n9', { Mesh: MESH }));
-    const publisher = new MeshPublisher(store, clock, new SetAside(silentLogger), () => {});
-    publisher.start();
-    store.watch(({ events, index }) => {
-      for (const event of events) publisher.note(event, index);
-    });
+    const publisher = following(store, clock);
     let before = publisher.state;
     const sum = new Map<string, unknown>();
     for (let step = 0; step < 60; step += 1) {
@@ -389,16 +369,7 @@ test('whatever happens, what is published equals the state of the store, and del
 
 test('no node is told of a port that the cluster needs, whatever a service was given', async (t) => {
   const store = await serving();
-  const publisher = new MeshPublisher(
-    store,
-    new VirtualClock(START_MS),
-    new SetAside(silentLogger),
-    () => {},
-  );
-  publisher.start();
-  store.watch(({ events, index }) => {
-    for (const event of events) publisher.note(event, index);
-  });
+  const publisher = following(store);
   const ports = () => {
     publisher.flush();
     return publisher.state.ports.map(({ publishedPort }) => publishedPort);

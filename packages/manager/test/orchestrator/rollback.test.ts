@@ -11,7 +11,7 @@ import { OrchestratorWorld } from './world.js';
 const isBad = (task: Task) => task.Spec.ContainerSpec?.Image?.startsWith('bad') === true;
 const all = (image: string, count: number) => Array.from({ length: count }, () => image);
 
-async function running(update?: UpdateConfig, rollback?: UpdateConfig): Promise<OrchestratorWorld> {
+async function started(update?: UpdateConfig, rollback?: UpdateConfig): Promise<OrchestratorWorld> {
   const world = new OrchestratorWorld();
   world.behaviour = (task) => (isBad(task) ? { end: 'failed', endAfterMs: 500 } : {});
   await world.nodes('n1', 'n2');
@@ -26,6 +26,12 @@ async function running(update?: UpdateConfig, rollback?: UpdateConfig): Promise<
     ...(rollback !== undefined && { RollbackConfig: rollback }),
   });
   await world.start();
+  return world;
+}
+
+/** Started long enough ago that its first roll-out is over. */
+async function running(update?: UpdateConfig, rollback?: UpdateConfig): Promise<OrchestratorWorld> {
+  const world = await started(update, rollback);
   await world.clock.advance(20_000);
   return world;
 }
@@ -81,19 +87,7 @@ test('an automatic rollback goes past a bad spec that was scaled and labelled', 
 });
 
 test('an automatic rollback goes past a labelled bad spec when nothing has completed yet', async (t) => {
-  const world = new OrchestratorWorld();
-  world.behaviour = (task) => (isBad(task) ? { end: 'failed', endAfterMs: 500 } : {});
-  await world.nodes('n1', 'n2');
-  await world.service({
-    Mode: { Replicated: { Replicas: 4 } },
-    TaskTemplate: {
-      ContainerSpec: { Image: 'v1' },
-      ForceUpdate: 0,
-      RestartPolicy: { Condition: 'any', Delay: SECOND },
-    },
-    UpdateConfig: { Parallelism: 1, FailureAction: 'rollback' },
-  });
-  await world.start();
+  const world = await started({ Parallelism: 1, FailureAction: 'rollback' });
   await world.clock.advance(2_000);
   await world.image('bad');
   await world.clock.advance(300);

@@ -14,25 +14,17 @@ export interface KnownManagersOptions {
 /** The managers that a node knows: from its Raft member while it has one, else as the leader named them last. */
 export class KnownManagers {
   readonly #options: KnownManagersOptions;
-  #named: readonly ManagerAddress[] = [];
+  /** As the leader, or the user, named them last. */
+  named: readonly ManagerAddress[] = [];
 
   constructor(options: KnownManagersOptions) {
     this.#options = options;
   }
 
-  /** As the leader, or the user, named them last. */
-  get named(): readonly ManagerAddress[] {
-    return this.#named;
-  }
-
-  set named(managers: readonly ManagerAddress[]) {
-    this.#named = managers;
-  }
-
   all(): readonly ManagerAddress[] {
     const members = this.#options.managerPart().manager?.members() ?? [];
     if (members.length > 0) return members.map(({ nodeId, address }) => ({ nodeId, address }));
-    return this.#named;
+    return this.named;
   }
 
   /** All of them. A manager knows better than its cluster where it is itself. */
@@ -49,7 +41,7 @@ export class KnownManagers {
    */
   addresses(): string[] {
     const own = this.#options.files.state?.advertiseAddress;
-    const all = [...this.all(), ...this.#named].map(({ address }) => address);
+    const all = [...this.all(), ...this.named].map(({ address }) => address);
     const others = new Set(all.filter((address) => address !== own));
     return [...others, ...(own !== undefined && all.includes(own) ? [own] : [])];
   }

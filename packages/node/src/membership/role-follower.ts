@@ -71,21 +71,15 @@ export class RoleFollower {
 
   /** Whether the node has not the role that it should have. */
   isChanging(): boolean {
-    const { files, managerPart } = this.#options;
-    if (files.role === undefined) return false;
-    const isManager = managerPart.manager !== undefined;
-    const wanted = this.#node === undefined ? files.role : roleOf(this.#node);
-    return this.#isOutside || files.role !== wanted || (files.role === 'manager') !== isManager;
+    return this.#options.files.role !== undefined && (this.#isOutside || this.#isOther());
   }
 
   /** Why the node has not the role that it should have, for people; empty when it has. */
   problem(): string {
     if (this.#problem === '' || !this.isChanging()) return '';
-    const { files } = this.#options;
-    const wanted = this.#node === undefined ? files.role : roleOf(this.#node);
     const what = this.#isOutside
       ? 'the managers go on without this one, and it cannot join them again yet'
-      : `this node should be a ${wanted} and cannot become one yet`;
+      : `this node should be a ${this.#wanted()} and cannot become one yet`;
     return `${what}: ${this.#problem}; it tries again by itself`;
   }
 
@@ -103,13 +97,20 @@ export class RoleFollower {
   #follow(): void {
     const { files, managerPart, renewSoon } = this.#options;
     if (this.#changing || this.#node === undefined || files.role === undefined) return;
-    const wanted = roleOf(this.#node);
+    const mayBeOut = managerPart.manager !== undefined && this.#mayBeOut(this.#node);
+    if (this.#isOther() || this.#isMisread(this.#node) || mayBeOut) renewSoon();
+  }
+
+  /** The role that the leader wants; that of the certificate until it has said so. */
+  #wanted(): NodeRole | undefined {
+    return this.#node === undefined ? this.#options.files.role : roleOf(this.#node);
+  }
+
+  /** Whether the certificate, or what runs here, is not of the role that the leader wants. */
+  #isOther(): boolean {
+    const { files, managerPart } = this.#options;
     const isManager = managerPart.manager !== undefined;
-    const isOther =
-      files.role !== wanted ||
-      (files.role === 'manager') !== isManager ||
-      this.#isMisread(this.#node);
-    if (isOther || (isManager && this.#mayBeOut(this.#node))) renewSoon();
+    return files.role !== this.#wanted() || (files.role === 'manager') !== isManager;
   }
 
   /**

@@ -145,8 +145,9 @@ export class RaftNode extends NodeLoop {
    * @throws NotLeaderError, MemberNotFoundError (`oldId` never was a member), MemberRemovedError (the
    * new id, perhaps meanwhile), MemberExistsError (it is `oldId`, or already a voter),
    * RemovalLosesQuorumError (no majority of the voters is reachable), RaftTimeoutError,
-   * OverloadedError; ProposalUnknownError, RaftStoppedError: it may have happened. RaftTimeoutError about a new member that did not catch up within `joinTimeoutMs`
-   * means that it is no longer a member and needs another id.
+   * OverloadedError; ProposalUnknownError, RaftStoppedError: it may have happened. RaftTimeoutError
+   * about a new member that did not catch up within `joinTimeoutMs` means that it is no longer a
+   * member and needs another id.
    */
   replaceMember(oldId: MemberId, info: MemberInfo): Promise<void> {
     return this.orStopped(() => this.changes.replace(oldId, info));

@@ -28,8 +28,10 @@ import { EMPTY_MODEL, type Model, nextModel } from './model.js';
 import { isServed, openedPorts, removedEndpoints } from './port-changes.js';
 import { MAX_ENDPOINTS_PER_PORT } from './slots.js';
 
-/** Why a port is served on the node's addresses alone. */
-/** Follows “is not served on this node”, so it has to say that this holds for loopback and IPv6 alone. */
+/**
+ * Why a port is served on the node's addresses alone. Follows “is not served on this node”, so it has to say
+ * that this holds for loopback and IPv6 alone.
+ */
 const ON_LOOPBACK =
   'a program of this host has it on 127.0.0.1 or IPv6; the other addresses of this node are served';
 
