@@ -252,20 +252,24 @@ test('a removed node stops its tasks, says why, and still knows after a restart'
   t.not(again.daemon.info().nodeId, nodeId);
 });
 
+/** Writes which role a node should have. It tells of itself meanwhile: a write that lost against that is made again. */
+function roleSetter(store: Store, nodeId: string) {
+  return (Role: 'manager' | 'worker') =>
+    untilWritten(() =>
+      store.transact((transaction) => {
+        const node = transaction.get('node', nodeId)!;
+        transaction.update('node', { ...node, Spec: { ...node.Spec, Role } });
+      }),
+    );
+}
+
 test('a node follows changes of its role both ways, and a renewal keeps the role', async (t) => {
   const first = await testNode(t);
   await first.init();
   const second = await testNode(t);
   await second.join(tokenOf(first, 'Worker'), first.address);
   const { store } = first.daemon.manager()!;
-  const setRole = (Role: 'manager' | 'worker') =>
-    // The node tells of itself meanwhile, and a write that lost against that is made again.
-    untilWritten(() =>
-      store.transact((transaction) => {
-        const node = transaction.get('node', second.daemon.info().nodeId)!;
-        transaction.update('node', { ...node, Spec: { ...node.Spec, Role } });
-      }),
-    );
+  const setRole = roleSetter(store, second.daemon.info().nodeId);
   await setRole('manager');
   await until('it is a manager', () => second.daemon.info().controlAvailable);
   const files = new NodeFiles(second.folder);
@@ -293,13 +297,7 @@ test('a manager that is promoted again before it noticed its removal joins the g
   const { nodeId } = second.daemon.info();
   await until('the store has its member', () => store.get('node', nodeId)?.RaftID !== undefined);
   const before = store.get('node', nodeId)!.RaftID;
-  const setRole = (Role: 'manager' | 'worker') =>
-    untilWritten(() =>
-      store.transact((transaction) => {
-        const node = transaction.get('node', nodeId)!;
-        transaction.update('node', { ...node, Spec: { ...node.Spec, Role } });
-      }),
-    );
+  const setRole = roleSetter(store, nodeId);
   const promoted = new Promise<void>((resolve, reject) => {
     const unwatch = store.watch(() => {
       if (store.get('node', nodeId)?.RaftID !== undefined) return;
@@ -343,13 +341,7 @@ test('a manager that was removed and promoted while it was off joins again, unde
   const { nodeId } = second.daemon.info();
   await until('the store has its member', () => store.get('node', nodeId)?.RaftID !== undefined);
   const before = store.get('node', nodeId)!.RaftID;
-  const setRole = (Role: 'manager' | 'worker') =>
-    untilWritten(() =>
-      store.transact((transaction) => {
-        const node = transaction.get('node', nodeId)!;
-        transaction.update('node', { ...node, Spec: { ...node.Spec, Role } });
-      }),
-    );
+  const setRole = roleSetter(store, nodeId);
   await second.end();
   await setRole('worker');
   await until('it is no member', () => first.daemon.manager()!.members().length === 2);

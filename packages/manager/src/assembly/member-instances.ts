@@ -1,7 +1,8 @@
-import { ApiError, type Clock, INSTANCE_LIMIT, type Logger } from '@swarm/api';
+import { ApiError, type Clock, type Logger } from '@swarm/api';
 import type { MemberInfo } from '@swarm/raft';
-import { type ManagerCalls, PROBE_PATH } from './join-raft.js';
+import type { ManagerCalls } from './join-raft.js';
 import type { MovedManagers } from './moved-managers.js';
+import { probeManager, readInstance } from './probe.js';
 
 /** Header of what a manager asks of another one, and of its Raft connections: the run of its daemon. */
 export const INSTANCE_HEADER = 'x-swarm-instance';
@@ -102,18 +103,11 @@ export class MemberInstances {
 
   /** The run of the daemon that answers as this node; undefined without an answer, or when it names none. */
   async #instanceAt(address: string, nodeId: string): Promise<string | undefined> {
-    const call = { address, method: 'GET', path: PROBE_PATH, timeoutMs: PROBE_TIMEOUT_MS } as const;
     try {
-      const reply = await this.#options.calls.call(call, nodeId);
-      return readInstance((reply as { readonly instance?: unknown } | null)?.instance);
+      return (await probeManager(this.#options.calls, address, PROBE_TIMEOUT_MS, nodeId)).instance;
     } catch (error) {
       if (error instanceof ApiError) return undefined;
       throw error;
     }
   }
-}
-
-function readInstance(value: unknown): string | undefined {
-  const isInstance = typeof value === 'string' && value !== '' && value.length <= INSTANCE_LIMIT;
-  return isInstance ? value : undefined;
 }

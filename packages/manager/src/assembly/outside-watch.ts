@@ -3,13 +3,13 @@ import {
   type BackoffLimits,
   backoffMs,
   type Clock,
-  isObjectId,
   type ManagerAddress,
   type Timer,
 } from '@swarm/api';
 import { isValidityError } from '@swarm/identity';
-import { type ManagerCalls, PROBE_PATH } from './join-raft.js';
+import type { ManagerCalls } from './join-raft.js';
 import type { LeaderAddress } from './leader-link.js';
+import { probeManager } from './probe.js';
 
 /** How often a manager without a leader looks for one outside of Raft, once it has had none for as long. */
 const LOOK_MS: BackoffLimits = { minMs: 5_000, maxMs: 60_000 };
@@ -118,14 +118,11 @@ export class OutsideWatch {
     nodeId,
     address,
   }: ManagerAddress): Promise<LeaderAddress | { timeProblem: string } | 'refused' | undefined> {
-    const call = { address, method: 'GET', path: PROBE_PATH, timeoutMs: PROBE_TIMEOUT_MS } as const;
     try {
-      const said = await this.#options.calls.call(call, nodeId === '' ? undefined : nodeId);
-      const reply = (typeof said === 'object' && said !== null ? said : {}) as Readonly<
-        Record<string, unknown>
-      >;
-      if (reply.leads !== true || !isObjectId(reply.nodeId)) return undefined;
-      return { nodeId: reply.nodeId, address };
+      const { calls } = this.#options;
+      const expected = nodeId === '' ? undefined : nodeId;
+      const said = await probeManager(calls, address, PROBE_TIMEOUT_MS, expected);
+      return said.leads && said.nodeId !== undefined ? { nodeId: said.nodeId, address } : undefined;
     } catch (error) {
       if (!(error instanceof ApiError)) return undefined;
       if (isValidityError(error.cause)) return { timeProblem: error.message };

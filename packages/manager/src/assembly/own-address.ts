@@ -8,8 +8,9 @@ import {
   type Timer,
 } from '@swarm/api';
 import type { MemberInfo, RaftNode } from '@swarm/raft';
-import { fetchMembers, JOIN_PATH, type ManagerCalls, PROBE_PATH } from './join-raft.js';
+import { fetchMembers, JOIN_PATH, type ManagerCalls } from './join-raft.js';
 import type { MovedManagers } from './moved-managers.js';
+import { probeManager } from './probe.js';
 
 /** Wait between attempts to tell the group. */
 const AGAIN_MS = 2_000;
@@ -66,16 +67,14 @@ export class OwnAddress {
    */
   async meet(address: string): Promise<void> {
     const { calls, raft, moved } = this.#options;
-    const call = { address, method: 'GET', path: PROBE_PATH } as const;
-    const reply = await calls.call({ ...call, timeoutMs: PROBE_TIMEOUT_MS });
-    const { nodeId } = (reply ?? {}) as { readonly nodeId?: unknown };
+    const { nodeId } = await probeManager(calls, address, PROBE_TIMEOUT_MS);
     const isMember = raft.status().members.some(({ info }) => info.nodeId === nodeId);
-    if (!isMember || nodeId === this.#self.nodeId)
+    if (nodeId === undefined || !isMember || nodeId === this.#self.nodeId)
       throw new ApiError(
         'INVALID_ARGUMENT',
         `no other manager that this one knows is at ${address}: give the address of another`,
       );
-    moved.note(nodeId as string, address);
+    moved.note(nodeId, address);
     await this.#learn(address);
     this.check();
   }
@@ -122,8 +121,7 @@ export class OwnAddress {
     const others = raft.status().members.filter(({ info }) => info.id !== this.#self.id);
     const asked = others.flatMap(({ info }) =>
       moved.addressesOf(info).map(async (address) => {
-        const call = { address, method: 'GET', path: PROBE_PATH } as const;
-        await calls.call({ ...call, timeoutMs: PROBE_TIMEOUT_MS }, info.nodeId);
+        await probeManager(calls, address, PROBE_TIMEOUT_MS, info.nodeId);
         return address;
       }),
     );
