@@ -1,8 +1,13 @@
-import { type IpAddress, isIpv6, isPort, parseIpAddress } from '@swarm/api';
-import { type CheckedAttachment, type CheckedTask, isProtocol } from './checked.js';
+import { type IpAddress, isIpv6, isPort, parseIpAddress, Subnet } from '@swarm/api';
+import {
+  type CheckedAttachment,
+  type CheckedOverlay,
+  type CheckedTask,
+  isProtocol,
+} from './checked.js';
 import { isWord, type Word } from './kernel/words.js';
-import { MAX_ATTACHMENTS, parseNetworkId, parseTaskId } from './layout.js';
-import type { HostPort, NetworkAttachment, TaskAttachment } from './mesh.js';
+import { MAX_ATTACHMENTS, type NetworkId, parseNetworkId, parseTaskId } from './layout.js';
+import type { HostPort, NetworkAttachment, OverlayNetwork, TaskAttachment } from './mesh.js';
 
 /** Path of a network namespace. */
 export type NetnsPath = Word & { readonly __netns: never };
@@ -58,7 +63,41 @@ function readNetwork(taskId: string, attachment: NetworkAttachment): CheckedAtta
   if (new Set([first, ...more]).size < given.length) {
     refuse(`task ${taskId} has an address twice on ${networkId}`);
   }
-  return { networkId, addresses: [first, ...more] };
+  const overlay =
+    attachment.overlay === undefined ? undefined : readOverlay(networkId, attachment.overlay);
+  for (const address of [first, ...more]) {
+    if (overlay?.subnets.every((subnet) => subnet.offsetOf(address) === undefined))
+      refuse(`task ${taskId} has the address ${address}, which is not in its network ${networkId}`);
+  }
+  return { networkId, overlay, addresses: [first, ...more] };
+}
+
+/** Smallest packet that every IPv4 link carries (RFC 791), and the largest of a link. */
+const MTU_MIN_BYTES = 68;
+const MTU_MAX_BYTES = 65_535;
+
+function readOverlay(networkId: NetworkId, overlay: OverlayNetwork): CheckedOverlay {
+  const { name, isInternal, isEncrypted, mtuBytes } = overlay;
+  const given: readonly unknown[] = Array.isArray(overlay.subnets) ? overlay.subnets : [];
+  const subnets = given.map(
+    (text) => Subnet.parse(text) ?? refuse(`${quote(text)} is not a subnet of ${networkId}`),
+  );
+  if (subnets.length === 0) refuse(`network ${networkId} has no subnet`);
+  if (new Set(subnets.map(({ isIpv6: isV6 }) => isV6)).size < subnets.length)
+    refuse(`network ${networkId} has two subnets of one family`);
+  const isSize = Number.isInteger(mtuBytes) && mtuBytes! >= MTU_MIN_BYTES;
+  if (mtuBytes !== undefined && !(isSize && mtuBytes <= MTU_MAX_BYTES))
+    refuse(
+      `network ${networkId} has an MTU that is not within ${MTU_MIN_BYTES} to ${MTU_MAX_BYTES}`,
+    );
+  return {
+    networkId,
+    name: String(name),
+    subnets,
+    isInternal: isInternal === true,
+    isEncrypted: isEncrypted === true,
+    mtuBytes,
+  };
 }
 
 /** Parses `10.240.3.7/32`. The length is that of the network, which links do not use. */

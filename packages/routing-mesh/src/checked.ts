@@ -13,7 +13,13 @@ import {
   Subnet,
 } from '@swarm/api';
 import { type SubnetText, subnetText } from './address.js';
-import { MAX_PEER_INDEX, type NetworkId, type TaskId } from './layout.js';
+import {
+  MAX_PEER_INDEX,
+  type NetworkId,
+  parseNetworkId,
+  parseTaskId,
+  type TaskId,
+} from './layout.js';
 import type { HostPort } from './mesh.js';
 
 /** A peer whose every field is checked. */
@@ -54,16 +60,56 @@ export interface CheckedPort {
   readonly endpoints: readonly CheckedEndpoint[];
 }
 
+/** A service on overlay networks. */
+export interface CheckedService {
+  readonly serviceId: string;
+  /** As names go in DNS questions: lower case. */
+  readonly name: string;
+  readonly networks: ReadonlyMap<NetworkId, CheckedServiceNetwork>;
+}
+
+export interface CheckedServiceNetwork {
+  readonly aliases: readonly string[];
+  /** Empty when its names lead to its tasks. */
+  readonly vips: readonly IpAddress[];
+}
+
+/** A task on overlay networks, on any node. */
+export interface CheckedMember {
+  readonly taskId: TaskId;
+  readonly nodeId: string;
+  /** Empty if it belongs to no service. */
+  readonly serviceId: string;
+  readonly names: readonly string[];
+  readonly networks: ReadonlyMap<NetworkId, readonly IpAddress[]>;
+  readonly serves: boolean;
+}
+
 /** A fully checked state; made by StateReader. */
 export interface CheckedState {
   readonly generation: number;
   readonly peers: ReadonlyMap<string, CheckedPeer>;
   readonly ports: readonly CheckedPort[];
+  readonly services: ReadonlyMap<string, CheckedService>;
+  readonly members: ReadonlyMap<TaskId, CheckedMember>;
+}
+
+/** An overlay network, checked. */
+export interface CheckedOverlay {
+  readonly networkId: NetworkId;
+  readonly name: string;
+  /** At least one, at most one of each family. */
+  readonly subnets: readonly Subnet[];
+  readonly isInternal: boolean;
+  readonly isEncrypted: boolean;
+  readonly mtuBytes: number | undefined;
 }
 
 /** A task's place on one network, checked. */
 export interface CheckedAttachment {
   readonly networkId: NetworkId;
+  /** Undefined on the ingress network. */
+  readonly overlay: CheckedOverlay | undefined;
   /** At least one, without duplicates. */
   readonly addresses: readonly [IpAddress, ...IpAddress[]];
 }
@@ -152,4 +198,80 @@ export function readEndpoint(value: unknown, rules: EndpointRules): CheckedEndpo
 
 export function isProtocol(value: unknown): value is PortProtocol {
   return value === 'tcp' || value === 'udp' || value === 'sctp';
+}
+
+/** A name for DNS: what a label or several may hold, in lower case; see RFC 1035, section 2.3.1, and underscores. */
+const DNS_NAME = /^[a-z0-9_](?:[a-z0-9_.-]{0,251}[a-z0-9_])?$/;
+
+/** Most addresses of one task or service on one network. */
+const ADDRESSES_LIMIT = 16;
+
+/** @throws BadPart */
+export function readService(value: unknown): CheckedService {
+  const { serviceId, name, networks } = fieldsOf(value, 'a service');
+  if (!isObjectId(serviceId)) throw new BadPart('its service id is invalid');
+  return {
+    serviceId,
+    name: readName(name),
+    networks: new Map(
+      listIn(networks, 'its networks').map((each) => {
+        const { networkId, vips, aliases } = fieldsOf(each, 'a network of it');
+        const read = {
+          aliases: listIn(aliases, 'its aliases').map(readName),
+          vips: readAddresses(vips),
+        };
+        return [readNetworkId(networkId), read];
+      }),
+    ),
+  };
+}
+
+/** @throws BadPart */
+export function readMember(value: unknown): CheckedMember {
+  const { taskId, nodeId, serviceId, names, networks, serves } = fieldsOf(value, 'a task');
+  const id = parseTaskId(taskId);
+  if (id === undefined) throw new BadPart('its task id is invalid');
+  if (!isObjectId(nodeId)) throw new BadPart('its node id is invalid');
+  if (serviceId !== '' && !isObjectId(serviceId)) throw new BadPart('its service id is invalid');
+  return {
+    taskId: id,
+    nodeId,
+    serviceId,
+    names: listIn(names, 'its names').map(readName),
+    networks: new Map(
+      listIn(networks, 'its networks').map((each) => {
+        const { networkId, addresses } = fieldsOf(each, 'a network of it');
+        return [readNetworkId(networkId), readAddresses(addresses)];
+      }),
+    ),
+    serves: serves === true,
+  };
+}
+
+function readName(value: unknown): string {
+  const name = typeof value === 'string' ? value.toLowerCase() : '';
+  if (!DNS_NAME.test(name)) throw new BadPart('one of its names cannot be a host name');
+  return name;
+}
+
+function readNetworkId(value: unknown): NetworkId {
+  const id = parseNetworkId(value);
+  if (id === undefined) throw new BadPart('one of its network ids is invalid');
+  return id;
+}
+
+function readAddresses(value: unknown): IpAddress[] {
+  const list = listIn(value, 'its addresses');
+  if (list.length > ADDRESSES_LIMIT) throw new BadPart('it has too many addresses on one network');
+  return list.map((text) => {
+    const address = parseIpAddress(text);
+    if (address === undefined || !isHostAddress(address) || isLoopback(address))
+      throw new BadPart('one of its addresses is not one that a task can have');
+    return address;
+  });
+}
+
+function listIn(value: unknown, what: string): readonly unknown[] {
+  if (!Array.isArray(value)) throw new BadPart(`${what} are not a list`);
+  return value;
 }

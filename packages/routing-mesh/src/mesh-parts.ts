@@ -14,6 +14,7 @@ import { SharedNetwork } from './links/shared-network.js';
 import type { TaskLinks } from './links/task-links.js';
 import { VethLinks } from './links/veth-links.js';
 import type { MeshBackendName } from './mesh.js';
+import { noOverlayNetworks, type OverlayNetworks } from './overlay/overlay-networks.js';
 import { noServiceNames, type ServiceNames } from './names/service-names.js';
 import { ProcProbe } from './probe/proc-probe.js';
 import { type HostPrograms, noHostPrograms } from './programs/host-programs.js';
@@ -31,6 +32,7 @@ export interface MeshParts {
   readonly tunnel: Tunnel;
   readonly links: TaskLinks;
   readonly balancer: LoadBalancer;
+  readonly overlay: OverlayNetworks;
   readonly names: ServiceNames;
   readonly probe: SocketProbe;
   readonly programs: HostPrograms;
@@ -79,6 +81,7 @@ export function nftablesParts(options: PartOptions, nft: Nft): MeshParts {
       ingressNetwork,
       logger,
     }),
+    overlay: noOverlayNetworks,
     names: noServiceNames,
     probe: new ProcProbe(kernel),
     programs: new ProcPrograms({ kernel, logger }),
@@ -93,6 +96,7 @@ export function userspaceParts(options: PartOptions): MeshParts {
     tunnel: noTunnel,
     links: new SharedNetwork(),
     balancer: new UserspaceBalancer(options),
+    overlay: noOverlayNetworks,
     names: noServiceNames,
     probe: new ProcProbe(options.kernel),
     programs: noHostPrograms,

@@ -18,12 +18,29 @@ export interface HostPort {
   readonly targetPort: number;
 }
 
+/** An overlay network, as its tasks' nodes have to know it. */
+export interface OverlayNetwork {
+  readonly networkId: string;
+  readonly name: string;
+  /** CIDR, at most one of each family. No other network of the cluster overlaps with them. */
+  readonly subnets: readonly string[];
+  /** Its tasks do not reach the outside through it. */
+  readonly isInternal: boolean;
+  /** What its tasks send each other leaves the node only encrypted. */
+  readonly isEncrypted: boolean;
+  /** Largest packet of its links, if it shall be smaller than what the tunnel takes. */
+  readonly mtuBytes?: number;
+}
+
 /** A task's place on one network. */
 export interface NetworkAttachment {
   readonly networkId: string;
+  /** What the network is. Absent for the ingress network, which has no names and no virtual addresses. */
+  readonly overlay?: OverlayNetwork;
   /**
-   * As CIDR: `10.240.3.7/32`, `fd00::7/128`. An IPv4 address is in the node's block. With the userspace
-   * backend, the addresses on which the task listens.
+   * As CIDR: `10.240.3.7/32`, `fd00::7/128`. On the ingress network, an IPv4 address is in the node's block; on
+   * an overlay network, each is in one of its subnets. With the userspace backend, the addresses on which the task
+   * listens.
    */
   readonly addresses: readonly string[];
 }
@@ -88,6 +105,13 @@ export interface Mesh {
    * @throws when one of its host ports belongs to another task, a program of the host or the daemon itself
    */
   attach(task: TaskAttachment): Promise<void>;
+
+  /**
+   * Takes over a task that an earlier process attached, with the same value: as `attach`, but leaves links that
+   * exist untouched, with their connections. Comes after `retain`.
+   * @throws as `attach`, when its links have to be made again
+   */
+  adopt(task: TaskAttachment): Promise<void>;
 
   /** Removes a task's links, and the connections to it. Ignores unknown tasks. */
   detach(taskId: string): Promise<void>;

@@ -16,12 +16,21 @@ import {
 import type { SubnetText } from './address.js';
 import { readAttachment } from './attachment.js';
 import type { LocalTask } from './balancer/load-balancer.js';
-import { BadPart, type CheckedPeer, type CheckedState, readPeer, samePeer } from './checked.js';
+import {
+  BadPart,
+  type CheckedOverlay,
+  type CheckedPeer,
+  type CheckedState,
+  type CheckedTask,
+  readPeer,
+  samePeer,
+} from './checked.js';
 import { HostPortClaims } from './host-port-claims.js';
-import { parseTaskId, type TaskId } from './layout.js';
+import { type NetworkId, parseTaskId, type TaskId } from './layout.js';
 import type { HostPort, Mesh, MeshBackendName, TaskAttachment, TaskSockets } from './mesh.js';
 import type { MeshParts } from './mesh-parts.js';
 import { LatestQueue } from './latest-queue.js';
+import { type NetworkView, viewNetworks } from './overlay/network-view.js';
 import { hostPortRefusal, PortGuard, sameReasons } from './port-guard.js';
 import { StateReader } from './state-reader.js';
 
@@ -57,7 +66,11 @@ export class NodeMesh implements Mesh {
   readonly #changes = new SerialQueue();
   readonly #tasks = new Map<TaskId, LocalTask>();
   readonly #claims = new HostPortClaims();
+  /** Tasks of this node on overlay networks, with these. */
+  readonly #overlays = new Map<TaskId, readonly CheckedOverlay[]>();
   #self: CheckedPeer | undefined;
+  /** Peers that this node has ways to, by the newest state. */
+  #reached: ReadonlyMap<string, CheckedPeer> = new Map();
   /** The newest state, as checked. */
   #state: CheckedState | undefined;
   #generation = 0;
@@ -114,10 +127,11 @@ export class NodeMesh implements Mesh {
   }
 
   async #startParts(self: CheckedPeer): Promise<void> {
-    const { tunnel, links, balancer, transaction } = this.#parts;
+    const { tunnel, links, balancer, overlay, transaction } = this.#parts;
     await tunnel.start(self);
     links.start(self);
     await balancer.start(self);
+    await overlay.start(self);
     if ((await transaction.start(self)) && (await this.#takeOver())) return;
     if (this.#state !== undefined) await tunnel.reach(this.#state.peers);
     await transaction.commit();
@@ -160,15 +174,16 @@ export class NodeMesh implements Mesh {
 
   /** Only within `#changes`: makes every part hold its slice of the state. */
   async #hold(state: CheckedState): Promise<void> {
-    const { tunnel, balancer, names, transaction } = this.#parts;
+    const { tunnel, balancer, overlay, names, transaction } = this.#parts;
     const refused = await tunnel.reach(state.peers);
     const { peers, ports } = without(state, refused);
+    const networks = this.#views(state, peers);
+    this.#reached = peers;
     const withheld = await this.#guard.check(this.#ports());
     this.#withheld = withheld;
     const served = ports.filter((port) => !withheld.has(meshPortKey(port)));
     await balancer.apply({ peers, ports: served });
-    // The ingress network is the only one, and it has no names.
-    await names.apply({ networks: [] });
+    await overlay.apply({ peers, networks });
     this.#isTakenOver = false;
     let isUnsure: boolean;
     try {
@@ -177,11 +192,39 @@ export class NodeMesh implements Mesh {
       this.#generation = 0;
       throw error;
     }
+    // What names lead to is in the kernel.
+    await names.apply({ networks });
     this.#generation = state.generation;
     await tunnel.prune(peers);
+    await overlay.settle({ isUnsure });
     await balancer.settle({ isUnsure });
     await this.#trimHostPorts(withheld);
     this.#report(withheld);
+  }
+
+  /** The overlay networks of this node's tasks. */
+  #views(
+    state: Pick<CheckedState, 'services' | 'members'>,
+    peers: ReadonlyMap<string, CheckedPeer>,
+  ): readonly NetworkView[] {
+    const overlays = new Map<NetworkId, CheckedOverlay>();
+    for (const overlay of [...this.#overlays.values()].flat())
+      overlays.set(overlay.networkId, overlay);
+    return viewNetworks(overlays.values(), state, peers);
+  }
+
+  /** Only within `#changes`: after a task came or went. */
+  async #followNetworks(): Promise<void> {
+    // The first state follows at once, and brings them.
+    if (this.#isTakenOver) return;
+    const { overlay, names, transaction } = this.#parts;
+    const peers = this.#reached;
+    const networks = this.#views(this.#state ?? NOTHING, peers);
+    await overlay.apply({ peers, networks });
+    const isUnsure = await transaction.commit();
+    await names.apply({ networks });
+    await overlay.settle({ isUnsure });
+    if (isUnsure) await this.#parts.balancer.settle({ isUnsure });
   }
 
   /** All ports that lead to tasks: of the state, and those of this node's tasks. */
@@ -240,10 +283,18 @@ export class NodeMesh implements Mesh {
     return () => this.#listeners.delete(listener);
   }
 
-  async attach(task: TaskAttachment): Promise<void> {
+  attach(task: TaskAttachment): Promise<void> {
+    return this.#attach(readAttachment(task), { isAdopted: false });
+  }
+
+  adopt(task: TaskAttachment): Promise<void> {
+    return this.#attach(readAttachment(task), { isAdopted: true });
+  }
+
+  async #attach(task: CheckedTask, { isAdopted }: { isAdopted: boolean }): Promise<void> {
     assert(this.#self !== undefined, 'start comes before attach');
-    const { taskId, netns, attachments, hostPorts } = readAttachment(task);
-    const { tunnel, links, balancer, names } = this.#parts;
+    const { taskId, netns, attachments, hostPorts } = task;
+    const { tunnel, links, balancer, names, overlay } = this.#parts;
     const before = this.#tasks.get(taskId);
     // From here on its host ports are its own, even against a task attached meanwhile.
     this.#claims.claim(taskId, hostPorts);
@@ -253,15 +304,23 @@ export class NodeMesh implements Mesh {
     this.#tasks.set(taskId, local);
     try {
       this.#refuseIfClosed();
-      await links.attach({ taskId, netns, attachments, mtuBytes: tunnel.mtuBytes });
-      await names.attach({ taskId, netns, attachments });
+      const wishes = { taskId, netns, attachments, mtuBytes: tunnel.mtuBytes };
+      if (!isAdopted || !(await links.isAttached(wishes))) await links.attach(wishes);
       await this.#changes.run(async () => {
         this.#refuseIfClosed();
+        await overlay.attach(task);
+        const overlays = attachments.flatMap((one) => one.overlay ?? []);
+        if (overlays.length > 0) {
+          this.#overlays.set(taskId, overlays);
+          await names.attach({ taskId, netns, attachments });
+          await this.#followNetworks();
+        }
         await this.#refuseTakenPorts(hostPorts);
         await balancer.attach(local);
       });
     } catch (error) {
       if (before === undefined) await this.#closePorts([taskId]);
+      await this.#leaveNetworks([taskId]);
       await links.detach(taskId);
       if (before === undefined) this.#tasks.delete(taskId);
       else this.#tasks.set(taskId, before);
@@ -286,16 +345,16 @@ export class NodeMesh implements Mesh {
     const taskId = parseTaskId(id);
     // Nothing can have been attached under such an id.
     if (taskId === undefined) return;
-    const { links, balancer, names } = this.#parts;
+    const { links, balancer } = this.#parts;
     const task = this.#forget(taskId);
     await this.#closePorts([taskId]);
-    await names.detach([taskId]);
+    await this.#leaveNetworks([taskId]);
     await links.detach(taskId);
     if (task !== undefined) await balancer.cut(task.addresses);
   }
 
   async retain(taskIds: ReadonlySet<string>): Promise<void> {
-    const { links, balancer, names } = this.#parts;
+    const { links, balancer } = this.#parts;
     const found = await links.list();
     const isGone = (taskId: TaskId | undefined): taskId is TaskId =>
       taskId !== undefined && !taskIds.has(taskId);
@@ -307,7 +366,7 @@ export class NodeMesh implements Mesh {
       for (const address of this.#forget(taskId)?.addresses ?? []) addresses.add(address);
     }
     await this.#closePorts([...gone]);
-    await names.detach([...gone]);
+    await this.#leaveNetworks([...gone]);
     await links.retain(taskIds);
     await balancer.cut([...addresses]);
   }
@@ -326,11 +385,12 @@ export class NodeMesh implements Mesh {
     this.#options.clock.clearTimeout(this.#timer);
     this.#options.clock.clearTimeout(this.#portTimer);
     await this.#states.idle();
-    const { tunnel, links, balancer, names, transaction } = this.#parts;
+    const { tunnel, links, balancer, names, overlay, transaction } = this.#parts;
     await this.#changes.run(async () => {
       this.#isOver = true;
       await balancer.close();
       await names.close({ keep });
+      await overlay.close({ keep });
       if (!keep) await links.retain(new Set());
       await transaction.close({ keep });
       if (!keep) await tunnel.close();
@@ -344,6 +404,17 @@ export class NodeMesh implements Mesh {
   #closePorts(taskIds: readonly TaskId[]): Promise<void> {
     return this.#changes.run(async () => {
       if (!this.#isOver) await this.#parts.balancer.detach(taskIds);
+    });
+  }
+
+  /** Tasks that are going leave their overlay networks. */
+  #leaveNetworks(taskIds: readonly TaskId[]): Promise<void> {
+    return this.#changes.run(async () => {
+      const left = taskIds.filter((taskId) => this.#overlays.delete(taskId));
+      if (this.#isOver) return;
+      await this.#parts.names.detach(taskIds);
+      await this.#parts.overlay.detach(taskIds);
+      if (left.length > 0) await this.#followNetworks();
     });
   }
 
@@ -411,6 +482,11 @@ export class NodeMesh implements Mesh {
     if (await transaction.repair()) await balancer.settle({ isUnsure: true });
   }
 }
+
+const NOTHING: Pick<CheckedState, 'services' | 'members'> = {
+  services: new Map(),
+  members: new Map(),
+};
 
 /** @throws RangeError */
 function readSelf(place: MeshPeer, ingressNetwork: SubnetText): CheckedPeer {

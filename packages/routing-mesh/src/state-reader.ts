@@ -2,13 +2,17 @@ import { isPort, type Logger, portKey, showControls, type Subnet } from '@swarm/
 import {
   BadPart,
   type CheckedEndpoint,
+  type CheckedMember,
   type CheckedPeer,
   type CheckedPort,
+  type CheckedService,
   type CheckedState,
   fieldsOf,
-  readEndpoint,
   isProtocol,
+  readEndpoint,
+  readMember,
   readPeer,
+  readService,
 } from './checked.js';
 
 /** New faults of a state that are logged one by one. */
@@ -46,6 +50,9 @@ export class StateReader {
   #peerFaults: Faults = new Map();
   #loopback = false;
   #read = new WeakMap<object, Read>();
+  /** Services and members by what they were read from, with what was wrong with those that were left out. */
+  readonly #services = new WeakMap<object, CheckedService | string>();
+  readonly #members = new WeakMap<object, CheckedMember | string>();
   #faults: Faults = new Map();
 
   constructor(options: { ingress: Subnet; logger: Logger }) {
@@ -59,19 +66,50 @@ export class StateReader {
    */
   read(state: unknown, self: CheckedPeer | undefined, loopback: boolean): CheckedState {
     const faults: Faults = new Map();
-    const { generation, peers, ports } = isMap(state) ? state : ({} as Record<string, unknown>);
+    const fields = isMap(state) ? state : ({} as Record<string, unknown>);
+    const { generation, peers, ports, services = [], members = [] } = fields;
     this.#follow(listOf(peers, 'peers', faults), self);
     for (const [part, why] of this.#peerFaults) faults.set(part, why);
     if (loopback !== this.#loopback) this.#read = new WeakMap();
     this.#loopback = loopback;
     const checked = new Map<string, CheckedPort>();
     for (const port of listOf(ports, 'ports', faults)) this.#readPort(port, checked, faults);
+    const named = this.#readEach(services, 'service', faults, this.#services, readService);
+    const joined = this.#readEach(members, 'task', faults, this.#members, readMember);
     this.#tell(faults);
     return {
       generation: Number.isSafeInteger(generation) ? (generation as number) : 0,
       peers: this.#peers,
       ports: [...checked.values()],
+      services: new Map(named.map((service) => [service.serviceId, service])),
+      members: new Map(joined.map((member) => [member.taskId, member])),
     };
+  }
+
+  /** Reads each value once, as long as it is the same object. */
+  #readEach<T extends object>(
+    values: unknown,
+    kind: 'service' | 'task',
+    faults: Faults,
+    known: WeakMap<object, T | string>,
+    read: (value: unknown) => T,
+  ): T[] {
+    const found: T[] = [];
+    for (const value of listOf(values, `${kind}s`, faults)) {
+      let result = isMap(value) ? known.get(value) : undefined;
+      if (result === undefined) {
+        try {
+          result = read(value);
+        } catch (error) {
+          if (!(error instanceof BadPart)) throw error;
+          result = error.message;
+        }
+        if (isMap(value)) known.set(value, result);
+      }
+      if (typeof result === 'string') faults.set(`${kind} ${nameOf(value, `${kind}Id`)}`, result);
+      else found.push(result);
+    }
+    return found;
   }
 
   /** Reads peers again only if one of them is another object than before. */

@@ -1,5 +1,15 @@
 import { NODE_INDEX_FIRST, NODE_INDEX_LAST } from '../network/layout.js';
-import type { MeshDelta, MeshEndpoint, MeshPeer, MeshPort, MeshState } from '../wire/mesh.js';
+import type {
+  MeshDelta,
+  MeshEndpoint,
+  MeshMember,
+  MeshMemberNetwork,
+  MeshPeer,
+  MeshPort,
+  MeshService,
+  MeshServiceNetwork,
+  MeshState,
+} from '../wire/mesh.js';
 import {
   cidr,
   count,
@@ -11,8 +21,9 @@ import {
   optional,
   port,
   record,
+  text,
 } from '../wire/shape.js';
-import { portProtocolShape } from './common.js';
+import { NAME_LIMIT, portProtocolShape } from './common.js';
 
 /** Most peers of a mesh: one for each index. */
 export const MESH_PEERS_LIMIT = NODE_INDEX_LAST;
@@ -49,10 +60,49 @@ export const meshPortKeyShape = record<MeshDelta['removedPorts'][number]>({
   publishedPort: port,
 });
 
+/** Most services and most tasks of a cluster on overlay networks. */
+export const MESH_SERVICES_LIMIT = 100_000;
+export const MESH_MEMBERS_LIMIT = 1_000_000;
+/** Most networks of one task, addresses of a task in one network, and names of one task or service. */
+const NETWORKS_LIMIT = 64;
+const ADDRESSES_LIMIT = 16;
+const NAMES_LIMIT = 1024;
+const nameShape = text(NAME_LIMIT);
+
+export const meshServiceShape = record<MeshService>({
+  serviceId: objectId,
+  name: nameShape,
+  networks: list(
+    record<MeshServiceNetwork>({
+      networkId: objectId,
+      vips: list(ipAddress, ADDRESSES_LIMIT),
+      aliases: list(nameShape, NAMES_LIMIT),
+    }),
+    NETWORKS_LIMIT,
+  ),
+});
+
+export const meshMemberShape = record<MeshMember>({
+  taskId: objectId,
+  nodeId: objectId,
+  serviceId: text(NAME_LIMIT),
+  names: list(nameShape, NAMES_LIMIT),
+  networks: list(
+    record<MeshMemberNetwork>({ networkId: objectId, addresses: list(ipAddress, ADDRESSES_LIMIT) }),
+    NETWORKS_LIMIT,
+  ),
+  serves: flag,
+});
+
+const servicesShape = optional(list(meshServiceShape, MESH_SERVICES_LIMIT));
+const membersShape = optional(list(meshMemberShape, MESH_MEMBERS_LIMIT));
+
 export const meshStateShape = record<MeshState>({
   generation: count,
   peers: list(meshPeerShape, MESH_PEERS_LIMIT),
   ports: list(meshPortShape, MESH_PORTS_LIMIT),
+  services: servicesShape,
+  members: membersShape,
 });
 
 export const meshDeltaShape = record<MeshDelta>({
@@ -62,4 +112,8 @@ export const meshDeltaShape = record<MeshDelta>({
   removedPeers: list(objectId, MESH_PEERS_LIMIT),
   ports: list(meshPortShape, MESH_PORTS_LIMIT),
   removedPorts: list(meshPortKeyShape, MESH_PORTS_LIMIT),
+  services: servicesShape,
+  removedServices: optional(list(objectId, MESH_SERVICES_LIMIT)),
+  members: membersShape,
+  removedMembers: optional(list(objectId, MESH_MEMBERS_LIMIT)),
 });

@@ -1,10 +1,14 @@
 import {
   MESH_ENDPOINTS_LIMIT,
+  MESH_MEMBERS_LIMIT,
   MESH_PEERS_LIMIT,
   MESH_PORTS_LIMIT,
+  MESH_SERVICES_LIMIT,
   meshEndpointShape,
+  meshMemberShape,
   meshPeerShape,
   meshPortKeyShape,
+  meshServiceShape,
 } from '../shapes/mesh.js';
 import { VERSION_LIMIT } from '../program.js';
 import { ownNodeShape } from '../shapes/node.js';
@@ -72,7 +76,13 @@ const MANAGER_LIMITS: MsgpackLimits = {
 export type SetAside =
   | UnreadAssignment
   | {
-      readonly what: 'mesh peer' | 'mesh port' | 'mesh endpoint' | 'manager';
+      readonly what:
+        | 'mesh peer'
+        | 'mesh port'
+        | 'mesh endpoint'
+        | 'mesh service'
+        | 'mesh member'
+        | 'manager';
       readonly id: string | undefined;
       readonly problem: string;
     };
@@ -192,12 +202,14 @@ function lenient<T>(
 }
 
 /**
- * A peer or port that cannot be read also removes the one that the agent has under its name: that one is
+ * A peer, port, service or member that cannot be read also removes the one that the agent has under its name: that one is
  * out of date, and traffic must not go where no manager said.
  */
 function meshDelta(setAside: SetAsideListener): Shape<MeshDelta> {
   let droppedPeers: string[] = [];
   let droppedPorts: MeshDelta['removedPorts'][number][] = [];
+  let droppedServices: string[] = [];
+  let droppedMembers: string[] = [];
   const shape = record<MeshDelta>({
     base: count,
     generation: count,
@@ -213,16 +225,40 @@ function meshDelta(setAside: SetAsideListener): Shape<MeshDelta> {
       if (key !== undefined) droppedPorts.push(key);
     }),
     removedPorts: list(meshPortKeyShape, MESH_PORTS_LIMIT),
+    services: optional(
+      lenient(meshServiceShape, MESH_SERVICES_LIMIT, (value, problem) => {
+        const id = idIn(value, 'serviceId');
+        setAside({ what: 'mesh service', id, problem });
+        if (id !== undefined) droppedServices.push(id);
+      }),
+    ),
+    removedServices: optional(list(objectId, MESH_SERVICES_LIMIT)),
+    members: optional(
+      lenient(meshMemberShape, MESH_MEMBERS_LIMIT, (value, problem) => {
+        const id = idIn(value, 'taskId');
+        setAside({ what: 'mesh member', id, problem });
+        if (id !== undefined) droppedMembers.push(id);
+      }),
+    ),
+    removedMembers: optional(list(objectId, MESH_MEMBERS_LIMIT)),
   });
   return {
     read(value) {
       droppedPeers = [];
       droppedPorts = [];
+      droppedServices = [];
+      droppedMembers = [];
       const delta = shape.read(value);
       return {
         ...delta,
         removedPeers: [...delta.removedPeers, ...droppedPeers],
         removedPorts: [...delta.removedPorts, ...droppedPorts],
+        ...(droppedServices.length > 0 && {
+          removedServices: [...(delta.removedServices ?? []), ...droppedServices],
+        }),
+        ...(droppedMembers.length > 0 && {
+          removedMembers: [...(delta.removedMembers ?? []), ...droppedMembers],
+        }),
       };
     },
   };

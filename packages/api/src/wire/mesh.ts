@@ -50,6 +50,41 @@ export interface MeshPort {
   readonly endpoints: readonly MeshEndpoint[];
 }
 
+/** What tasks of one overlay network find a service by. */
+export interface MeshServiceNetwork {
+  readonly networkId: string;
+  /** At most one address of each family, without prefix length; empty when its name leads to its tasks (dnsrr). */
+  readonly vips: readonly string[];
+  /** Further names of the service on this network. */
+  readonly aliases: readonly string[];
+}
+
+/** A service on overlay networks. */
+export interface MeshService {
+  readonly serviceId: string;
+  readonly name: string;
+  readonly networks: readonly MeshServiceNetwork[];
+}
+
+/** A task's addresses on one overlay network, without prefix lengths. */
+export interface MeshMemberNetwork {
+  readonly networkId: string;
+  readonly addresses: readonly string[];
+}
+
+/** A task that has addresses on overlay networks, from when it has a node until it has ended. */
+export interface MeshMember {
+  readonly taskId: string;
+  readonly nodeId: string;
+  /** Empty for a container that belongs to no service. */
+  readonly serviceId: string;
+  /** What it is found by besides its service: its name (`web.1.ab…`) and its host name, if its spec has one. */
+  readonly names: readonly string[];
+  readonly networks: readonly MeshMemberNetwork[];
+  /** Names and virtual addresses of its service lead to it: it runs, is ready, and is not about to stop. */
+  readonly serves: boolean;
+}
+
 /**
  * Everything that a node's mesh must do. A pure function of the replicated state as of `generation`, the
  * log index that last changed it, so generations of different leaders are comparable.
@@ -59,6 +94,9 @@ export interface MeshState {
   /** Nodes with a place in the mesh, the receiver included. */
   readonly peers: readonly MeshPeer[];
   readonly ports: readonly MeshPort[];
+  /** On overlay networks; managers of before name none. */
+  readonly services?: readonly MeshService[];
+  readonly members?: readonly MeshMember[];
 }
 
 /** What changed since generation `base`; `base` 0 replaces everything. */
@@ -72,4 +110,19 @@ export interface MeshDelta {
     readonly protocol: PortProtocol;
     readonly publishedPort: number;
   }[];
+  readonly services?: readonly MeshService[];
+  /** Ids of services. */
+  readonly removedServices?: readonly string[];
+  readonly members?: readonly MeshMember[];
+  /** Ids of tasks. */
+  readonly removedMembers?: readonly string[];
+}
+
+/** Those of the lists that have items: the wire leaves out empty ones that earlier versions do not know. */
+export function filled<T extends Readonly<Record<string, readonly unknown[]>>>(
+  lists: T,
+): Partial<T> {
+  return Object.fromEntries(
+    Object.entries(lists).filter(([, list]) => list.length > 0),
+  ) as Partial<T>;
 }

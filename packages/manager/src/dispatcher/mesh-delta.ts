@@ -1,11 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import {
-  type MeshDelta,
-  type MeshPeer,
-  type MeshPort,
-  meshPortKey,
-  type MeshState,
-} from '@swarm/api';
+import { filled, type MeshDelta, type MeshPeer, meshPortKey, type MeshState } from '@swarm/api';
 
 /** The empty mesh: a delta from it replaces everything. */
 export const EMPTY_MESH: MeshState = { generation: 0, peers: [], ports: [] };
@@ -14,6 +8,8 @@ export const EMPTY_MESH: MeshState = { generation: 0, peers: [], ports: [] };
 export function meshDelta(base: MeshState, next: MeshState): MeshDelta {
   const peers = peerChanges(base.peers, next.peers);
   const ports = difference(base.ports, next.ports, meshPortKey);
+  const services = difference(base.services ?? [], next.services ?? [], (one) => one.serviceId);
+  const members = difference(base.members ?? [], next.members ?? [], (one) => one.taskId);
   return {
     base: base.generation,
     generation: next.generation,
@@ -21,6 +17,12 @@ export function meshDelta(base: MeshState, next: MeshState): MeshDelta {
     removedPeers: peers.removed.map((peer) => peer.nodeId),
     ports: ports.changed,
     removedPorts: ports.removed.map(({ protocol, publishedPort }) => ({ protocol, publishedPort })),
+    ...filled({
+      services: services.changed,
+      removedServices: services.removed.map(({ serviceId }) => serviceId),
+      members: members.changed,
+      removedMembers: members.removed.map(({ taskId }) => taskId),
+    }),
   };
 }
 
@@ -32,7 +34,7 @@ export function peerChanges(
   return difference(before, after, (peer) => peer.nodeId);
 }
 
-function difference<T extends MeshPeer | MeshPort>(
+function difference<T>(
   before: readonly T[],
   after: readonly T[],
   key: (item: T) => string,

@@ -1,12 +1,23 @@
-import type { MeshDelta, MeshEndpoint, MeshPort } from '@swarm/api';
+import {
+  filled,
+  type MeshDelta,
+  type MeshEndpoint,
+  type MeshMember,
+  type MeshPort,
+  type MeshService,
+} from '@swarm/api';
 
 /** Estimated sizes in a frame, in bytes. */
 const PEER_BYTES = 192;
 const PORT_BYTES = 96;
 const ENDPOINT_BYTES = 120;
 const REMOVED_BYTES = 48;
+const NAME_BYTES = 32;
+const ADDRESS_BYTES = 24;
+const NETWORK_BYTES = 80;
+const MEMBER_BYTES = 160;
 
-type Lists = Pick<MeshDelta, 'peers' | 'removedPeers' | 'ports' | 'removedPorts'>;
+type Lists = Omit<MeshDelta, 'base' | 'generation'>;
 
 /**
  * Cuts a delta into pieces of about `limitBytes`, which lead to the same generation one after the other. The
@@ -14,7 +25,7 @@ type Lists = Pick<MeshDelta, 'peers' | 'removedPeers' | 'ports' | 'removedPorts'
  * version, which knows no pieces, applies them in turn.
  */
 export function meshPieces(delta: MeshDelta, limitBytes: number): readonly MeshDelta[] {
-  const pieces: Lists[] = [];
+  const pieces: Piece[] = [];
   let piece = emptyPiece();
   let bytes = 0;
   const add = (cost: number, put: () => void): void => {
@@ -35,10 +46,40 @@ export function meshPieces(delta: MeshDelta, limitBytes: number): readonly MeshD
       add(PORT_BYTES + part.endpoints.length * ENDPOINT_BYTES, () => piece.ports.push(part));
     }
   }
+  const { services = [], removedServices = [], members = [], removedMembers = [] } = delta;
+  for (const id of removedServices) add(REMOVED_BYTES, () => piece.removedServices.push(id));
+  for (const id of removedMembers) add(REMOVED_BYTES, () => piece.removedMembers.push(id));
+  for (const service of services) add(serviceBytes(service), () => piece.services.push(service));
+  for (const member of members) add(memberBytes(member), () => piece.members.push(member));
   pieces.push(piece);
   const { base, generation } = delta;
-  return pieces.map((each, at) => ({ base: at === 0 ? base : generation, generation, ...each }));
+  return pieces.map((each, at) => ({
+    ...{ base: at === 0 ? base : generation, generation },
+    ...trimmed(each),
+  }));
 }
+
+/** Without lists that agents of before do not know and most pieces do not need. */
+function trimmed({ services, removedServices, members, removedMembers, ...rest }: Piece): Lists {
+  return { ...rest, ...filled({ services, removedServices, members, removedMembers }) };
+}
+
+function serviceBytes({ networks }: MeshService): number {
+  return networks.reduce(
+    (sum, { vips, aliases }) =>
+      sum + NETWORK_BYTES + vips.length * ADDRESS_BYTES + aliases.length * NAME_BYTES,
+    PORT_BYTES,
+  );
+}
+
+function memberBytes({ names, networks }: MeshMember): number {
+  return networks.reduce(
+    (sum, { addresses }) => sum + NETWORK_BYTES + addresses.length * ADDRESS_BYTES,
+    MEMBER_BYTES + names.length * NAME_BYTES,
+  );
+}
+
+type Piece = ReturnType<typeof emptyPiece>;
 
 function emptyPiece() {
   return {
@@ -46,6 +87,10 @@ function emptyPiece() {
     removedPeers: [] as string[],
     ports: [] as MeshPort[],
     removedPorts: [] as MeshDelta['removedPorts'][number][],
+    services: [] as MeshService[],
+    removedServices: [] as string[],
+    members: [] as MeshMember[],
+    removedMembers: [] as string[],
   };
 }
 

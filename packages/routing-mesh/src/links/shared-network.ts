@@ -17,6 +17,11 @@ export class SharedNetwork implements TaskLinks {
     );
   }
 
+  /** Nothing outlives the daemon. */
+  async isAttached(): Promise<boolean> {
+    return false;
+  }
+
   async detach(taskId: TaskId): Promise<void> {
     this.#links.delete(taskId);
   }

@@ -37,6 +37,9 @@ export interface TaskLinks {
    */
   attach(task: LinkWishes): Promise<void>;
 
+  /** Whether the task has exactly these links, from an earlier process or this one. */
+  isAttached(task: LinkWishes): Promise<boolean>;
+
   /** Removes all links of a task, if it has any. */
   detach(taskId: TaskId): Promise<void>;
 

@@ -70,6 +70,20 @@ export class VethLinks implements TaskLinks {
     }
   }
 
+  async isAttached(task: LinkWishes): Promise<boolean> {
+    const plans = this.#plan(task);
+    const found = (await this.#list()).filter(({ taskId }) => taskId === task.taskId);
+    return (
+      found.length === plans.length &&
+      plans.every(({ taskId, place, networkId, addresses }) => {
+        const link = found.find((one) => one.link === taskLinkName(taskId, place));
+        return (
+          link?.networkId === networkId && addresses.every((one) => link.addresses.includes(one))
+        );
+      })
+    );
+  }
+
   /** The task's ends and the routes go with the host's ends. */
   async detach(taskId: TaskId): Promise<void> {
     const names = this.#names.get(taskId) ?? [taskLinkName(taskId)];
@@ -109,17 +123,18 @@ export class VethLinks implements TaskLinks {
         );
       }
     }
-    return attachments.map(({ networkId, addresses }, place) => {
+    return attachments.map(({ networkId, overlay, addresses }, place) => {
       const [first, ...more] = addresses;
-      for (const address of addresses) this.#checkAddress(taskId, address);
+      // Those on an overlay network are known to be in one of its subnets.
+      if (overlay === undefined)
+        for (const address of addresses) this.#checkAddress(taskId, address);
       return { taskId, networkId, netns: path, place, addresses: [first, ...more], mtuBytes };
     });
   }
 
   /**
-   * Checks an IPv4 address against the node's block, which every network's addresses are from: the node knows
-   * no subnets of its networks, because managers do not send it networks yet. An IPv6 address can only be
-   * checked for what no task has.
+   * Checks an address on the ingress network: an IPv4 address is from the node's block. An IPv6 address can only
+   * be checked for what no task has.
    * @throws RangeError
    */
   #checkAddress(taskId: TaskId, address: IpAddress): void {

@@ -1,26 +1,11 @@
-import type { IpAddress } from '@swarm/api';
 import type { CheckedAttachment } from '../checked.js';
-import type { NetworkId, TaskId } from '../layout.js';
-
-/** A service as tasks on one network find it. */
-export interface NamedService {
-  /** Its name and its aliases. */
-  readonly names: readonly string[];
-  /** One address for all its tasks; empty if each task is found by its own. */
-  readonly vips: readonly IpAddress[];
-  readonly tasks: readonly { readonly taskId: string; readonly addresses: readonly IpAddress[] }[];
-}
-
-/** A network whose services have names. */
-export interface NamedNetwork {
-  readonly networkId: NetworkId;
-  readonly services: readonly NamedService[];
-}
+import type { TaskId } from '../layout.js';
+import type { NetworkView } from '../overlay/network-view.js';
 
 /** The part of a state that names get. */
 export interface NamesSlice {
   /** Networks that tasks of this node are attached to. */
-  readonly networks: readonly NamedNetwork[];
+  readonly networks: readonly NetworkView[];
 }
 
 /** A task of this node, and where to set up its names. */
@@ -31,14 +16,14 @@ export interface NamedTask {
 }
 
 /**
- * Names and virtual addresses of services, as the tasks of this node see them.
+ * Names of services and tasks, as the tasks of this node see them.
  *
- * Calls of `apply` do not overlap. Names work before a task's first instruction: `attach` is called once its
- * links exist.
+ * Calls do not overlap. Names work before a task's first instruction: `attach` is called once its links exist.
  */
 export interface ServiceNames {
-  /** Makes tasks find exactly this, at the latest once the transaction of all parts is committed. */
+  /** Makes tasks find exactly this. What it leads to is in the kernel by then. */
   apply(slice: NamesSlice): Promise<void>;
+  /** Gives a task its names: its namespace exists. May be repeated. */
   attach(task: NamedTask): Promise<void>;
   /** Ignores a task that it does not know. */
   detach(taskIds: readonly TaskId[]): Promise<void>;
@@ -46,14 +31,11 @@ export interface ServiceNames {
   close(options: { readonly keep: boolean }): Promise<void>;
 }
 
-/**
- * For a cluster whose only network is the ingress network, which has no names: a task has nothing to look up.
- * Refuses a network that has names, instead of leaving its tasks without them.
- */
+/** For a node whose tasks have no networks with names. Refuses one that has, instead of leaving it without. */
 export const noServiceNames: ServiceNames = {
   async apply({ networks }) {
     if (networks.length === 0) return;
-    const ids = networks.map(({ networkId }) => networkId).join(', ');
+    const ids = networks.map(({ overlay }) => overlay.networkId).join(', ');
     throw new Error(
       `mesh: this node does not support names and virtual addresses for the networks ${ids}`,
     );

@@ -1,7 +1,8 @@
-import { parseIpAddress } from '@swarm/api';
+import { parseIpAddress, Subnet } from '@swarm/api';
 import test from 'ava';
 import { readAttachment } from '../../src/attachment.js';
-import type { NamedNetwork, NamedTask, ServiceNames } from '../../src/names/service-names.js';
+import type { NamedTask, ServiceNames } from '../../src/names/service-names.js';
+import type { NetworkView } from '../../src/overlay/network-view.js';
 import { parseNetworkId } from '../../src/layout.js';
 
 /** Names of services on one node, and its tasks. */
@@ -27,10 +28,19 @@ export function namedTask(taskId: string, networkId: string): NamedTask {
 export function namesContract(name: string, open: () => Promise<NamesHost>): void {
   const title = (text: string) => `${name}: ${text}`;
   const VIP = parseIpAddress('10.0.1.2')!;
-  const network: NamedNetwork = {
-    networkId: parseNetworkId('backend')!,
-    services: [{ names: ['db', 'database'], vips: [VIP], tasks: [] }],
-  };
+  const view = (name: string): NetworkView => ({
+    overlay: {
+      networkId: parseNetworkId(name)!,
+      name,
+      subnets: [Subnet.of('10.0.1.0/24')],
+      isInternal: false,
+      isEncrypted: false,
+      mtuBytes: undefined,
+    },
+    services: [{ serviceId: 'service1', names: ['db', 'database'], vips: [VIP] }],
+    members: [],
+  });
+  const network = view('backend');
 
   test.serial(title('a network’s names are found or refused, never dropped'), async (t) => {
     const { names, task, find } = await open();
@@ -49,7 +59,7 @@ export function namesContract(name: string, open: () => Promise<NamesHost>): voi
 
   test.serial(title('a refusal names every network that it is about'), async (t) => {
     const { names, find } = await open();
-    const other = { ...network, networkId: parseNetworkId('frontend')! };
+    const other = view('frontend');
     const applied = names.apply({ networks: [network, other] });
     if (find === undefined) await t.throwsAsync(applied, { message: /backend.*frontend/ });
     else await t.notThrowsAsync(applied);

@@ -4,6 +4,7 @@ import type { HostPort } from '../../src/mesh.js';
 import type { TaskId } from '../../src/layout.js';
 import type { FoundLink } from '../../src/links/task-links.js';
 import type { MeshParts } from '../../src/mesh-parts.js';
+import { noOverlayNetworks } from '../../src/overlay/overlay-networks.js';
 import { noServiceNames } from '../../src/names/service-names.js';
 
 /** What is of single tasks. */
@@ -54,6 +55,7 @@ export class FakeParts {
     links: {
       start: () => {},
       attach: (task) => this.#call(`links.attach ${task.taskId} ${task.mtuBytes}`),
+      isAttached: async () => false,
       detach: (taskId) => this.#call(`links.detach ${taskId}`),
       list: async () => this.earlier?.links ?? [],
       retain: (ids) => this.#call(`links.retain ${[...ids].join(' ')}`),
@@ -80,6 +82,10 @@ export class FakeParts {
       retry: () => this.#call('balancer.retry'),
       cut: (addresses) => this.#call(`balancer.cut ${addresses.join(' ')}`),
       close: () => this.#call('balancer.close'),
+    },
+    overlay: {
+      ...noOverlayNetworks,
+      attach: async () => {},
     },
     names: {
       ...noServiceNames,

@@ -1,6 +1,7 @@
 import {
   backoffMs,
   type Clock,
+  filled,
   type Logger,
   type MeshDelta,
   type MeshPeer,
@@ -182,9 +183,27 @@ export function applyDelta(base: MeshState, delta: MeshDelta): MeshState {
   for (const port of delta.removedPorts) ports.delete(meshPortKey(port));
   for (const peer of delta.peers) peers.set(peer.nodeId, peer);
   for (const port of delta.ports) ports.set(meshPortKey(port), port);
+  const { services = [], removedServices = [], members = [], removedMembers = [] } = delta;
   return {
     generation: delta.generation,
     peers: [...peers.values()],
     ports: [...ports.values()],
+    ...filled({
+      services: changed(base.services, services, removedServices, ({ serviceId }) => serviceId),
+      members: changed(base.members, members, removedMembers, ({ taskId }) => taskId),
+    }),
   };
+}
+
+function changed<T>(
+  base: readonly T[] = [],
+  items: readonly T[],
+  removed: readonly string[],
+  idOf: (item: T) => string,
+): readonly T[] {
+  if (items.length === 0 && removed.length === 0) return base;
+  const byId = new Map(base.map((item) => [idOf(item), item]));
+  for (const id of removed) byId.delete(id);
+  for (const item of items) byId.set(idOf(item), item);
+  return [...byId.values()];
 }

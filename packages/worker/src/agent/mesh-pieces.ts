@@ -1,4 +1,4 @@
-import { type MeshDelta, type MeshPort, type MeshUpdate, meshPortKey } from '@swarm/api';
+import { filled, type MeshDelta, type MeshPort, type MeshUpdate, meshPortKey } from '@swarm/api';
 import { MESH_PIECES_LIMIT } from './limits.js';
 
 /** Puts together a change of the mesh that comes in pieces, so that the kernel gets it at once. */
@@ -50,5 +50,11 @@ function joined(pieces: readonly MeshDelta[]): MeshDelta {
     removedPeers: pieces.flatMap(({ removedPeers }) => removedPeers),
     ports: [...ports.values()],
     removedPorts: pieces.flatMap(({ removedPorts }) => removedPorts),
+    ...filled({
+      services: pieces.flatMap(({ services = [] }) => services),
+      removedServices: pieces.flatMap(({ removedServices = [] }) => removedServices),
+      members: pieces.flatMap(({ members = [] }) => members),
+      removedMembers: pieces.flatMap(({ removedMembers = [] }) => removedMembers),
+    }),
   };
 }

@@ -56,6 +56,14 @@ export class FakeMesh implements TaskMesh {
     this.attached.set(task.taskId, task);
   }
 
+  /** Tasks of an earlier run that were taken over. */
+  readonly adopted = new Map<string, TaskAttachment>();
+
+  async adopt(task: TaskAttachment): Promise<void> {
+    this.adopted.set(task.taskId, task);
+    this.attached.set(task.taskId, task);
+  }
+
   async detach(taskId: string): Promise<void> {
     this.attached.delete(taskId);
   }
