@@ -106,9 +106,8 @@ export class Aftermath {
       async () => {
         const now = await stateOf(cluster.managers[0]!, 'expelled');
         const nodes = now.of('node').length;
-        return now.get('service', bait.ID) === undefined && nodes === HONEST_NODES
-          ? now
-          : undefined;
+        const isGone = now.get('service', bait.ID) === undefined && nodes === HONEST_NODES;
+        return isGone && !isPending(now) ? now : undefined;
       },
       { deadlineMs: SETTLE_LIMIT_MS },
     );
