@@ -53,6 +53,7 @@ export * from './task/log-limit.js';
 export * from './task/signals.js';
 export * from './task/spec-error.js';
 export * from './task/task-rules.js';
+export * from './task/task-names.js';
 export * from './task/template.js';
 export * from './values/address.js';
 export * from './values/default-paths.js';
