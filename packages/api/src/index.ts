@@ -7,6 +7,7 @@ export * from './join-token.js';
 export * from './logger.js';
 export * from './network/layout.js';
 export * from './network/mesh-backend.js';
+export * from './network/overlay-options.js';
 export * from './network/port-key.js';
 export * from './network/predefined.js';
 export * from './network/subnet.js';
