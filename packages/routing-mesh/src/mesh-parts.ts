@@ -15,6 +15,8 @@ import type { TaskLinks } from './links/task-links.js';
 import { VethLinks } from './links/veth-links.js';
 import type { MeshBackendName } from './mesh.js';
 import { noOverlayNetworks, type OverlayNetworks } from './overlay/overlay-networks.js';
+import { ResolverNames } from './names/resolver-names.js';
+import type { ResolverProcess } from './names/resolver-process.js';
 import { noServiceNames, type ServiceNames } from './names/service-names.js';
 import { ProcProbe } from './probe/proc-probe.js';
 import { type HostPrograms, noHostPrograms } from './programs/host-programs.js';
@@ -43,6 +45,7 @@ export interface MeshParts {
 export interface PartOptions {
   readonly kernel: Kernel;
   readonly sockets: Sockets;
+  readonly resolver?: ResolverProcess;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly random: () => number;
@@ -54,7 +57,7 @@ export interface PartOptions {
 
 /** Everything in the kernel. */
 export function nftablesParts(options: PartOptions, nft: Nft): MeshParts {
-  const { kernel, ingressNetwork, dataPathPort, logger, clock } = options;
+  const { kernel, ingressNetwork, dataPathPort, logger, clock, resolver } = options;
   const hostPorts = new HostPortSection();
   const peers = new PeerSection();
   const ports = new DnatSection();
@@ -82,7 +85,7 @@ export function nftablesParts(options: PartOptions, nft: Nft): MeshParts {
       logger,
     }),
     overlay: noOverlayNetworks,
-    names: noServiceNames,
+    names: resolver === undefined ? noServiceNames : new ResolverNames({ resolver, clock, logger }),
     probe: new ProcProbe(kernel),
     programs: new ProcPrograms({ kernel, logger }),
     transaction: table,
