@@ -18,7 +18,9 @@ import { NftablesOverlays } from './overlay/nftables-overlays.js';
 import { noOverlayNetworks, type OverlayNetworks } from './overlay/overlay-networks.js';
 import { VipSection } from './overlay/vip-section.js';
 import { WallSection } from './overlay/wall-section.js';
-import { noServiceNames, type ServiceNames } from './names/service-names.js';
+import { ResolverNames } from './names/resolver-names.js';
+import type { ResolverProcess } from './names/resolver-process.js';
+import { noServiceNames, type ServiceNames, withoutNames } from './names/service-names.js';
 import { ProcProbe } from './probe/proc-probe.js';
 import { type HostPrograms, noHostPrograms } from './programs/host-programs.js';
 import { ProcPrograms } from './programs/proc-programs.js';
@@ -47,6 +49,7 @@ export interface MeshParts {
 export interface PartOptions {
   readonly kernel: Kernel;
   readonly sockets: Sockets;
+  readonly resolver?: ResolverProcess;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly random: () => number;
@@ -58,7 +61,7 @@ export interface PartOptions {
 
 /** Everything in the kernel. */
 export function nftablesParts(options: PartOptions, nft: Nft): MeshParts {
-  const { kernel, ingressNetwork, dataPathPort, logger, clock } = options;
+  const { kernel, ingressNetwork, dataPathPort, logger, clock, resolver } = options;
   const hostPorts = new HostPortSection();
   const peers = new PeerSection();
   const ports = new DnatSection();
@@ -89,14 +92,8 @@ export function nftablesParts(options: PartOptions, nft: Nft): MeshParts {
       ingressNetwork,
       logger,
     }),
-    overlay: new NftablesOverlays({
-      kernel,
-      logger,
-      ingressNetwork,
-      walls,
-      vips,
-    }),
-    names: { ...noServiceNames, apply: async () => {} },
+    overlay: new NftablesOverlays({ kernel, logger, ingressNetwork, walls, vips }),
+    names: resolver === undefined ? withoutNames : new ResolverNames({ resolver, clock, logger }),
     probe: new ProcProbe(kernel),
     programs: new ProcPrograms({ kernel, logger }),
     transaction: table,

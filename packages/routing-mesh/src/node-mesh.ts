@@ -316,7 +316,8 @@ export class NodeMesh implements Mesh {
         const overlays = attachments.flatMap((one) => one.overlay ?? []);
         if (overlays.length > 0) {
           this.#overlays.set(taskId, overlays);
-          await names.attach({ taskId, netns, attachments });
+          const { names: own, nameservers } = task;
+          await names.attach({ taskId, netns, attachments, names: own, nameservers });
           await this.#followNetworks();
         }
         await this.#refuseTakenPorts(hostPorts);
@@ -371,6 +372,9 @@ export class NodeMesh implements Mesh {
     }
     await this.#closePorts([...gone]);
     await this.#leaveNetworks([...gone]);
+    await this.#changes.run(async () => {
+      if (!this.#isOver) await this.#parts.names.retain(taskIds);
+    });
     await links.retain(taskIds);
     await balancer.cut([...addresses]);
   }
