@@ -11,13 +11,19 @@ import type {
   UpdateConfig,
   UpdateStatus,
 } from '@swarm/api';
+import { showControls } from '@swarm/api/client';
 import { goDuration, humanBytes, humanDuration } from './time.js';
 
 /**
  * Formats a service for people, in the order in which Docker prints it.
  * @param nowMs wall clock, for the age of an update
+ * @param networkNames names of its networks, by their ids
  */
-export function prettyService(service: ShownService, nowMs: number): string {
+export function prettyService(
+  service: ShownService,
+  nowMs: number,
+  networkNames: ReadonlyMap<string, string> = new Map(),
+): string {
   const { Spec: spec } = service;
   const task = spec.TaskTemplate;
   const lines = ['', `ID:\t\t${service.ID}`, `Name:\t\t${spec.Name}`];
@@ -35,9 +41,13 @@ export function prettyService(service: ShownService, nowMs: number): string {
     );
   }
   lines.push(...prettyContainer(task.ContainerSpec), ...prettyResources(task));
-  const networks = (task.Networks ?? []).map(({ Target }) => Target);
+  const nameOf = (id: string) => showControls(networkNames.get(id) ?? id);
+  const networks = (task.Networks ?? []).map(({ Target }) => nameOf(Target));
   if (networks.length > 0) lines.push(`Networks:\t${networks.join(' ')}`);
   lines.push(`Endpoint Mode:\t${spec.EndpointSpec?.Mode ?? 'vip'}`);
+  const vips = service.Endpoint.VirtualIPs ?? [];
+  if (vips.length > 0)
+    lines.push('Virtual IPs:', ...vips.map((each) => ` ${nameOf(each.NetworkID)}:\t${each.Addr}`));
   const ports = service.Endpoint.Ports ?? [];
   if (ports.length > 0)
     lines.push('Ports:', ...ports.flatMap((port) => prettyPort(port, service.PortConflicts ?? [])));
