@@ -162,7 +162,7 @@ export interface MeshOptions {
   readonly clock: Clock;
   readonly kernel: Kernel;
   readonly sockets: Sockets;
-  /** Answers tasks on overlay networks; absent: such tasks are refused. Unused by userspace. */
+  /** Answers tasks on overlay networks; absent: they have no names. Unused by userspace. */
   readonly resolver?: ResolverProcess;
   /** 0 to 1, as `Math.random`. */
   readonly random: () => number;

@@ -33,7 +33,10 @@ export interface FeatureLevels {
 export const FEATURE_LEVELS: FeatureLevels = {
   kinds: {},
   actions: {},
-  fields: [],
+  fields: [
+    // Without it a service is open to everybody.
+    { kind: 'service', path: 'Spec.EndpointSpec.Allow', level: 5, below: 'refuse' },
+  ],
 };
 
 /**

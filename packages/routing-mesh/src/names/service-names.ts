@@ -55,3 +55,6 @@ export const noServiceNames: ServiceNames = {
   retain: async () => {},
   close: async () => {},
 };
+
+/** For a mesh that was given no resolver: its tasks reach each other by addresses alone. */
+export const withoutNames: ServiceNames = { ...noServiceNames, apply: async () => {} };
