@@ -1,4 +1,4 @@
-import { type IpAddress, Subnet } from '@swarm/api';
+import type { IpAddress } from '@swarm/api';
 import { readQuery, type DnsQuery, type QueryHead, RCODE } from './dns-query.js';
 import {
   type ReplyLimit,
@@ -10,6 +10,7 @@ import {
 } from './dns-reply.js';
 import { ForwardRoom } from './forward-room.js';
 import { type Asker, answerFrom } from './name-answer.js';
+import { changeBook } from './book-changes.js';
 import { NameBook } from './name-book.js';
 import type { BookChange, ResolverOrder, ResolverTask } from './resolver-orders.js';
 
@@ -120,26 +121,7 @@ export class NameResolver {
     if (!isLast) return;
     const staged = this.#staged;
     this.#staged = [];
-    for (const change of staged) this.#put(change);
-  }
-
-  #put(change: BookChange): void {
-    if (change.type === 'clear') {
-      this.#book.clear();
-      return;
-    }
-    if (change.type === 'network') {
-      const { network } = change;
-      this.#book.put({ ...network, subnets: network.subnets.map(Subnet.of) });
-      return;
-    }
-    const { networkId } = change;
-    const names = this.#book.get(networkId);
-    if (change.type === 'noNetwork') this.#book.remove(networkId);
-    else if (change.type === 'service') names?.putService(change.service);
-    else if (change.type === 'noService') names?.removeService(change.serviceId);
-    else if (change.type === 'member') names?.putMember(change.member);
-    else names?.removeMember(change.taskId);
+    for (const change of staged) changeBook(this.#book, change);
   }
 
   async #attach(order: ResolverTask): Promise<void> {
