@@ -24,8 +24,8 @@ export type Reply = (answer: Buffer) => void;
 export interface QuestionSockets {
   /** Whether they are still in the namespace that has this path. */
   isIn(netns: string): Promise<boolean>;
-  /** Asks name servers from within the task's namespace. */
-  readonly upstream: Upstream;
+  /** Asks name servers from within the task's namespace; undefined where this host cannot. */
+  readonly upstream: Upstream | undefined;
   close(): void;
 }
 
@@ -141,6 +141,12 @@ export class NameResolver {
       const now = this.#tasks.get(taskId);
       if (now !== undefined) this.#answer(now, question, transport, reply);
     });
+    if (order.nameservers.length > 0 && task.sockets.upstream === undefined) {
+      task.sockets.close();
+      throw new Error(
+        `task ${taskId} has name servers of its own, which needs the npm package koffi on this node: install it, or remove DNSConfig.Nameservers`,
+      );
+    }
     this.#tasks.set(taskId, task);
   }
 
@@ -177,7 +183,7 @@ export class NameResolver {
     }
     const { nameservers } = task.order;
     const asked =
-      nameservers.length > 0 && task.sockets !== undefined
+      nameservers.length > 0 && task.sockets?.upstream !== undefined
         ? task.sockets.upstream.ask(bytes, transport, nameservers)
         : this.#options.upstream.ask(bytes, transport);
     void asked

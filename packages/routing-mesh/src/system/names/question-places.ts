@@ -93,10 +93,9 @@ function place(
     receive(question, 'tcp', reply),
   );
   return {
-    upstream: new DnsUpstream({
-      open: sockets && namespaceSocketsOf(sockets, namespace),
-      servers: () => [],
-    }),
+    upstream:
+      sockets &&
+      new DnsUpstream({ open: namespaceSocketsOf(sockets, namespace), servers: () => [] }),
     async isIn(netns) {
       if (isClosed) return false;
       try {
