@@ -71,7 +71,7 @@ export function nftablesParts(options: PartOptions, nft: Nft): MeshParts {
     kernel,
     nft,
     // A host port takes precedence over a published one; packets for nobody are dropped last.
-    sections: [hostPorts, peers, ports, walls.get(IPV4)!, vips.get(IPV4)!, new IsolationSection()],
+    sections: [hostPorts, peers, walls.get(IPV4)!, vips.get(IPV4)!, ports, new IsolationSection()],
     sectionsV6: [walls.get(IPV6)!, vips.get(IPV6)!],
     isV6Wanted: () => walls.get(IPV6)!.isWanted,
     ingressNetwork,
