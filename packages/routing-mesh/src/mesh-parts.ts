@@ -13,6 +13,7 @@ import { IsolationSection } from './links/isolation-section.js';
 import { SharedNetwork } from './links/shared-network.js';
 import type { TaskLinks } from './links/task-links.js';
 import { VethLinks } from './links/veth-links.js';
+import type { TableFamily } from './layout.js';
 import type { MeshBackendName } from './mesh.js';
 import { noOverlayNetworks, type OverlayNetworks } from './overlay/overlay-networks.js';
 import { noServiceNames, type ServiceNames } from './names/service-names.js';
@@ -53,7 +54,10 @@ export interface PartOptions {
 }
 
 /** Everything in the kernel. */
-export function nftablesParts(options: PartOptions, nft: Nft): MeshParts {
+export function nftablesParts(
+  options: PartOptions,
+  { nft, family }: { readonly nft: Nft; readonly family: TableFamily },
+): MeshParts {
   const { kernel, ingressNetwork, dataPathPort, logger, clock } = options;
   const hostPorts = new HostPortSection();
   const peers = new PeerSection();
@@ -65,12 +69,20 @@ export function nftablesParts(options: PartOptions, nft: Nft): MeshParts {
     sections: [hostPorts, peers, ports, new IsolationSection()],
     ingressNetwork,
     dataPathPort,
+    family,
     logger,
   });
   const loopback = new LoopbackListeners(options);
   return {
     backend: 'nftables',
-    tunnel: new VxlanTunnel({ kernel, logger, clock, port: dataPathPort, section: peers }),
+    tunnel: new VxlanTunnel({
+      kernel,
+      logger,
+      clock,
+      port: dataPathPort,
+      section: peers,
+      hasIpv6: family === 'inet',
+    }),
     links: new VethLinks({ kernel, logger }),
     balancer: new NftablesBalancer({
       kernel,
@@ -79,6 +91,7 @@ export function nftablesParts(options: PartOptions, nft: Nft): MeshParts {
       hostPorts,
       loopback,
       ingressNetwork,
+      hasIpv6: family === 'inet',
       logger,
     }),
     overlay: noOverlayNetworks,

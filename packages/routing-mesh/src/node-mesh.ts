@@ -1,23 +1,26 @@
 import assert from 'node:assert/strict';
 import {
   type Clock,
+  type IpAddress,
   isLoopback,
   type Logger,
   type MeshPeer,
   meshPortKey,
   meshPortOf,
   type MeshState,
+  parseIpAddress,
   type PortConflict,
   type PortKey,
   SerialQueue,
   Subnet,
   type Timer,
 } from '@swarm/api';
-import type { SubnetText } from './address.js';
+import { ingressIpv6, parseIpv4, type SubnetText } from './address.js';
 import { readAttachment } from './attachment.js';
 import type { LocalTask } from './balancer/load-balancer.js';
+import { BadPart } from './bad-part.js';
 import {
-  BadPart,
+  type CheckedAttachment,
   type CheckedOverlay,
   type CheckedPeer,
   type CheckedState,
@@ -37,6 +40,8 @@ import { StateReader } from './state-reader.js';
 export interface NodeMeshOptions {
   readonly parts: MeshParts;
   readonly ingressNetwork: SubnetText;
+  /** Tasks get an address of IPv6 for each of IPv4 that they have on the ingress network. Default false. */
+  readonly hasIpv6?: boolean;
   /** How often to check whether somebody changed our state in the kernel; absent: never. */
   readonly checkIntervalMs?: number;
   readonly logger: Logger;
@@ -147,7 +152,12 @@ export class NodeMesh implements Mesh {
       if (taskId === undefined) continue;
       const ports = hostPorts.get(taskId) ?? [];
       const others = this.#tasks.get(taskId)?.addresses ?? [];
-      this.#tasks.set(taskId, { taskId, addresses: [...others, ...addresses], hostPorts: ports });
+      this.#tasks.set(taskId, {
+        taskId,
+        addresses: [...others, ...addresses],
+        hostPorts: ports,
+        servesIpv6: balancer.servesIpv6(taskId),
+      });
       this.#claims.claim(taskId, ports);
     }
     await this.#trimHostPorts(await this.#guard.check(this.#ports()));
@@ -278,17 +288,32 @@ export class NodeMesh implements Mesh {
     });
   }
 
+  get ipv6Addresses(): readonly string[] {
+    return this.#parts.tunnel.ipv6Addresses;
+  }
+
   watchConflicts(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
   attach(task: TaskAttachment): Promise<void> {
-    return this.#attach(readAttachment(task), { isAdopted: false });
+    return this.#attach(this.#withIpv6(readAttachment(task)), { isAdopted: false });
   }
 
   adopt(task: TaskAttachment): Promise<void> {
-    return this.#attach(readAttachment(task), { isAdopted: true });
+    return this.#attach(this.#withIpv6(readAttachment(task)), { isAdopted: true });
+  }
+
+  #withIpv6(task: CheckedTask): CheckedTask {
+    if (!this.#options.hasIpv6) return task;
+    const attachments = task.attachments.map((one): CheckedAttachment => {
+      if (one.overlay !== undefined) return one;
+      const derived = one.addresses.flatMap(derivedAddress);
+      const [first, ...more] = new Set([...one.addresses, ...derived]);
+      return { ...one, addresses: [first!, ...more] };
+    });
+    return { ...task, attachments };
   }
 
   async #attach(task: CheckedTask, { isAdopted }: { isAdopted: boolean }): Promise<void> {
@@ -300,7 +325,9 @@ export class NodeMesh implements Mesh {
     this.#claims.claim(taskId, hostPorts);
     // In the host's network all attachments are at one address.
     const addresses = [...new Set(attachments.flatMap((one) => one.addresses))];
-    const local = { taskId, addresses, hostPorts };
+    // What it listens on is looked at again, by `servesIpv6`, except after a restart of the daemon.
+    const servesIpv6 = isAdopted && before?.servesIpv6 === true;
+    const local = { taskId, addresses, hostPorts, servesIpv6 };
     this.#tasks.set(taskId, local);
     try {
       this.#refuseIfClosed();
@@ -372,11 +399,38 @@ export class NodeMesh implements Mesh {
   }
 
   connections(task: TaskSockets): Promise<number> {
-    return this.#parts.probe.connections(task);
+    return this.#parts.probe.connections(this.#inBothFamilies(task));
   }
 
   listens(task: TaskSockets): Promise<boolean> {
-    return this.#parts.probe.listens(task);
+    return this.#parts.probe.listens(this.#inBothFamilies(task));
+  }
+
+  async servesIpv6(task: TaskSockets): Promise<boolean> {
+    if (!this.#options.hasIpv6) return false;
+    const addresses = task.addresses.flatMap((address) => parseIpAddress(address) ?? []);
+    const derived = addresses.flatMap(derivedAddress);
+    if (derived.length === 0) return false;
+    const serves = await this.#parts.probe.listensIpv6({ ...task, addresses: derived });
+    await this.#changes.run(async () => {
+      const local = this.#tasks.get(task.taskId as TaskId);
+      if (this.#closed || local === undefined || local.servesIpv6 === serves) return;
+      const changed = { ...local, servesIpv6: serves };
+      this.#tasks.set(local.taskId, changed);
+      if (local.hostPorts.length === 0) return;
+      const hostPorts = local.hostPorts.filter((port) => !this.#trimmed.has(meshPortKey(port)));
+      await this.#parts.balancer.attach({ ...changed, hostPorts });
+    });
+    return serves;
+  }
+
+  #inBothFamilies(task: TaskSockets): TaskSockets {
+    if (!this.#options.hasIpv6) return task;
+    const derived = task.addresses.flatMap((text) => {
+      const address = parseIpAddress(text);
+      return address === undefined ? [] : derivedAddress(address);
+    });
+    return { ...task, addresses: [...task.addresses, ...derived] };
   }
 
   async close({ keep }: { readonly keep: boolean }): Promise<void> {
@@ -472,7 +526,9 @@ export class NodeMesh implements Mesh {
     // Taken over, but no state yet: the kernel holds another process's, which works.
     if (this.#closed || this.#isTakenOver) return;
     const { tunnel, balancer, transaction } = this.#parts;
+    const before = tunnel.ipv6Addresses;
     const isRepaired = await tunnel.repair();
+    if (tunnel.ipv6Addresses !== before) for (const listener of this.#listeners) listener();
     if (isRepaired) {
       this.#logger.warn({}, 'somebody removed rules or routes of the mesh; restored them');
     }
@@ -487,6 +543,12 @@ const NOTHING: Pick<CheckedState, 'services' | 'members'> = {
   services: new Map(),
   members: new Map(),
 };
+
+/** The address of IPv6 that goes with one of IPv4 on the ingress network. */
+function derivedAddress(address: IpAddress): readonly IpAddress[] {
+  const ipv4 = parseIpv4(address);
+  return ipv4 === undefined ? [] : [ingressIpv6(ipv4)];
+}
 
 /** @throws RangeError */
 function readSelf(place: MeshPeer, ingressNetwork: SubnetText): CheckedPeer {

@@ -1,12 +1,19 @@
 import test from 'ava';
-import { SLOTS_NARROW, SLOTS_WIDE, shareSlots, slotCount } from '../src/balancer/nftables/slots.js';
+import {
+  SLOTS_NARROW,
+  SLOTS_WIDE,
+  type Share,
+  shareSlots,
+  slotCount,
+} from '../src/balancer/nftables/slots.js';
 
 const counts = (slots: readonly number[]): number[] => {
   const held = new Map<number, number>();
   for (const id of slots) held.set(id, (held.get(id) ?? 0) + 1);
   return [...held.values()];
 };
-const ids = (count: number): number[] => Array.from({ length: count }, (_, i) => 4096 + i);
+const ids = (count: number): Share[] =>
+  Array.from({ length: count }, (_, i) => ({ id: 4096 + i, weight: 1 }));
 
 test('shares differ by one slot at most, for every number of endpoints', (t) => {
   for (let n = 1; n <= SLOTS_WIDE; n += n < 70 ? 1 : 37) {
@@ -17,7 +24,10 @@ test('shares differ by one slot at most, for every number of endpoints', (t) => 
 });
 
 test('up to thirty endpoints have 60 slots, more have 840, none has none', (t) => {
-  t.deepEqual([0, 1, 30, 31, 840].map(slotCount), [0, SLOTS_NARROW, SLOTS_NARROW, 840, 840]);
+  t.deepEqual(
+    [0, 1, 30, 31, 840].map((count) => slotCount(ids(count))),
+    [0, SLOTS_NARROW, SLOTS_NARROW, 840, 840],
+  );
   t.deepEqual(shareSlots([1, 2], []), []);
 });
 

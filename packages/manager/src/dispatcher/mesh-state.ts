@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import {
   isPort,
   isTaskAddress,
@@ -75,6 +76,7 @@ export function meshPeer(node: Node, network: Subnet): MeshPeer | undefined {
   const { Index, Subnet: block } = node.Mesh;
   const address = hostAddress(node.Mesh.Address);
   if (address === undefined || block !== nodeBlock(network, Index)?.toString()) return undefined;
+  const { Ipv6Addresses: ipv6Addresses = [] } = node.Description ?? {};
   return {
     nodeId: node.ID,
     index: Index,
@@ -82,6 +84,7 @@ export function meshPeer(node: Node, network: Subnet): MeshPeer | undefined {
     subnet: block,
     ...(node.Status.State === 'down' ? { down: true } : {}),
     ...(isUserspace(node) ? { userspace: true } : {}),
+    ...(ipv6Addresses.length > 0 && { ipv6Addresses }),
   };
 }
 
@@ -97,7 +100,8 @@ export function sameToEndpoints(a: Node, b: Node): boolean {
     a.Mesh?.Address === b.Mesh?.Address &&
     a.Mesh?.Index === b.Mesh?.Index &&
     a.Mesh?.Subnet === b.Mesh?.Subnet &&
-    isUserspace(a) === isUserspace(b)
+    isUserspace(a) === isUserspace(b) &&
+    isDeepStrictEqual(a.Description?.Ipv6Addresses, b.Description?.Ipv6Addresses)
   );
 }
 
@@ -166,8 +170,13 @@ function endpoint(serving: Serving, published: PortConfig): MeshEndpoint | undef
     port.Protocol === published.Protocol && port.PublishedPort === published.PublishedPort;
   const own = task.Endpoint.Ports.find((port) => isIngress(port) && same(port));
   if (own === undefined) return undefined;
-  const where = peer.userspace ? onHost(task, peer, own) : onBlock(serving, own);
-  return where && { taskId: task.ID, nodeId: peer.nodeId, ...where };
+  if (peer.userspace) {
+    const where = onHost(task, peer, own);
+    return where && { taskId: task.ID, nodeId: peer.nodeId, ...where };
+  }
+  const where = onBlock(serving, own);
+  const ipv6 = task.Status.Ipv6 === true ? { ipv6: true } : {};
+  return where && { taskId: task.ID, nodeId: peer.nodeId, ...where, ...ipv6 };
 }
 
 type Place = Pick<MeshEndpoint, 'address' | 'port'>;

@@ -30,10 +30,22 @@ export interface FeatureLevels {
   readonly fields: readonly FieldLevel[];
 }
 
+/** From here on ports are led over IPv6 in the kernel, and have options. */
+const INGRESS_OPTIONS_LEVEL = 5;
+
 export const FEATURE_LEVELS: FeatureLevels = {
   kinds: {},
   actions: {},
-  fields: [],
+  fields: [
+    // What nodes report. Without it nodes lead no client to a task over IPv6: listeners serve those.
+    { kind: 'task', path: 'Status.Ipv6', level: INGRESS_OPTIONS_LEVEL, below: 'omit' },
+    {
+      kind: 'node',
+      path: 'Description.Ipv6Addresses',
+      level: INGRESS_OPTIONS_LEVEL,
+      below: 'omit',
+    },
+  ],
 };
 
 /**

@@ -84,6 +84,31 @@ test('a task that is not wanted, not running, not ready or on a node that is dow
   }
 });
 
+test('a task that listens over IPv6 is an endpoint for it, and nodes tell where they send from', async (t) => {
+  const store = await serving();
+  const publisher = following(store);
+  const endpoint = () => publisher.state.ports[0]?.endpoints[0];
+  t.is(endpoint()?.ipv6, undefined);
+  await patch(store, 'task', 'task', (task) => ({
+    ...task,
+    Status: { ...task.Status, Ipv6: true },
+  }));
+  publisher.flush();
+  t.is(endpoint()?.ipv6, true);
+  t.is(endpoint()?.address, '10.240.1.5', 'every node derives the other address');
+  const describe = (addresses: readonly string[]) =>
+    patch(store, 'node', 'n1', (node) => ({
+      ...node,
+      Description: { ...node.Description!, Ipv6Addresses: addresses },
+    }));
+  await describe(['2001:2::7']);
+  publisher.flush();
+  t.deepEqual(publisher.state.peers[0]?.ipv6Addresses, ['2001:2::7']);
+  await describe([]);
+  publisher.flush();
+  t.is(publisher.state.peers[0]?.ipv6Addresses, undefined);
+});
+
 test('a node that is down stays a peer, marked as such, from the generation that says so', async (t) => {
   const store = await serving();
   const publisher = following(store);

@@ -5,15 +5,17 @@ import type { CheckedPeer } from '../checked.js';
 import type { Kernel } from '../kernel/kernel.js';
 import { type Nft, NftError } from '../kernel/nft.js';
 import { setSysctl } from '../kernel/sysctls.js';
-import { TABLE } from '../layout.js';
+import { TABLE, type TableFamily } from '../layout.js';
 import { ElementChanges } from './element-changes.js';
 import { warnOfForeignDrops } from './foreign-firewall.js';
 import { referredChains, skeleton } from './ruleset.js';
 import type { TablePlace, TableSection } from './table-section.js';
-import { DELETE_TIMEOUT_TABLE, TIMEOUT_TABLE_CHECKS, timeoutTable } from './timeout-table.js';
+import { DELETE_TIMEOUT_TABLE, timeoutTable, timeoutTableChecks } from './timeout-table.js';
 import type { Transaction } from './transaction.js';
 
-const DELETE_TABLE = `add table ip ${TABLE}\ndelete table ip ${TABLE}\n`;
+function deleteTable(family: TableFamily): string {
+  return `add table ${family} ${TABLE}\ndelete table ${family} ${TABLE}\n`;
+}
 
 export interface MeshTableOptions {
   readonly kernel: Kernel;
@@ -22,6 +24,8 @@ export interface MeshTableOptions {
   readonly sections: readonly TableSection[];
   readonly ingressNetwork: SubnetText;
   readonly dataPathPort: number;
+  /** `ip` where the kernel has no IPv6. */
+  readonly family: TableFamily;
   readonly logger: Logger;
 }
 
@@ -39,6 +43,10 @@ export class MeshTable implements Transaction {
   /** `earlier`: what another process left, which works until the first commit. */
   #holds: 'unknown' | 'earlier' | 'wanted' = 'unknown';
   #wasWritten = false;
+  /** There is a table of the other family too. */
+  #hasOther = false;
+  /** Of the table that an earlier process left. */
+  #earlierFamily: TableFamily | undefined;
 
   constructor(options: MeshTableOptions) {
     this.#options = options;
@@ -46,16 +54,25 @@ export class MeshTable implements Transaction {
   }
 
   async start(self: CheckedPeer): Promise<boolean> {
-    const { ingressNetwork, dataPathPort } = this.#options;
+    const { ingressNetwork, dataPathPort, family } = this.#options;
     const isFirst = this.#place === undefined;
-    this.#place = { self, ingressNetwork, dataPathPort };
+    this.#place = { self, ingressNetwork, dataPathPort, family };
     this.#holds = 'unknown';
-    if (!isFirst || !(await this.#isWhole())) return false;
+    if (!isFirst) return false;
+    const other = family === 'inet' ? 'ip' : 'inet';
+    this.#hasOther = await this.#isInUse(other);
+    if (!this.#hasOther && !(await this.#isWhole())) return false;
+    this.#earlierFamily = this.#hasOther ? other : family;
     this.#holds = 'earlier';
     // Not part of the question: an earlier version may not have had it.
-    await this.#options.nft.run(timeoutTable(ingressNetwork));
+    await this.#options.nft.run(timeoutTable(ingressNetwork, family));
     await this.#tuneConntrack();
     return true;
+  }
+
+  /** Of the table that an earlier process left and that is in place until the first commit. */
+  get earlierFamily(): TableFamily {
+    return this.#earlierFamily ?? this.#options.family;
   }
 
   async commit(): Promise<boolean> {
@@ -63,7 +80,7 @@ export class MeshTable implements Transaction {
       await this.#writeWhole();
       return true;
     }
-    const changes = new ElementChanges();
+    const changes = new ElementChanges(this.#options.family);
     for (const section of this.#options.sections) section.takeChanges(changes);
     return this.#write(changes);
   }
@@ -74,14 +91,15 @@ export class MeshTable implements Transaction {
    * @returns as `commit`
    */
   async patch(section: TableSection): Promise<boolean> {
-    const changes = new ElementChanges();
+    const changes = new ElementChanges(this.#options.family);
     section.takeChanges(changes);
     return this.#write(changes);
   }
 
   async repair(): Promise<boolean> {
     if (this.#holds === 'earlier') return false;
-    if (this.#holds === 'wanted' && (await this.#isWhole(TIMEOUT_TABLE_CHECKS))) return false;
+    if (this.#holds === 'wanted' && (await this.#isWhole(timeoutTableChecks(this.#options.family))))
+      return false;
     this.#logger.warn({}, 'somebody flushed or changed the table; writing it again');
     await this.#writeWhole();
     return true;
@@ -89,7 +107,7 @@ export class MeshTable implements Transaction {
 
   async close({ keep }: { readonly keep: boolean }): Promise<void> {
     const { nft } = this.#options;
-    if (!keep) await nft.run(`${DELETE_TABLE}${DELETE_TIMEOUT_TABLE}`);
+    if (!keep) await nft.run(`${this.#deleteTables()}${DELETE_TIMEOUT_TABLE}`);
     nft.close();
   }
 
@@ -122,15 +140,16 @@ export class MeshTable implements Transaction {
     const place = this.#place;
     assert(place !== undefined, 'start comes before commit');
     this.#holds = 'unknown';
-    const changes = new ElementChanges();
+    const changes = new ElementChanges(this.#options.family);
     for (const section of sections) {
-      section.takeChanges(new ElementChanges());
+      section.takeChanges(new ElementChanges(this.#options.family));
       section.addAll(changes, place);
     }
     await nft.run(
-      `${DELETE_TABLE}${skeleton(sections, place)}${changes.text()}${timeoutTable(place.ingressNetwork)}`,
+      `${this.#deleteTables()}${skeleton(sections, place)}${changes.text()}${timeoutTable(place.ingressNetwork, place.family)}`,
     );
     this.#holds = 'wanted';
+    this.#hasOther = false;
     if (this.#wasWritten) return;
     this.#wasWritten = true;
     await warnOfForeignDrops(this.#options.kernel.run, this.#logger);
@@ -144,12 +163,27 @@ export class MeshTable implements Transaction {
   async #isWhole(alsoRefused: readonly string[] = []): Promise<boolean> {
     const refused = [
       ...referredChains(this.#options.sections, this.#place!).map(
-        (chain) => `delete chain ip ${TABLE} ${chain}\n`,
+        (chain) => `delete chain ${this.#options.family} ${TABLE} ${chain}\n`,
       ),
       ...alsoRefused,
     ];
     const complaints = await this.#options.nft.check(refused.join(''));
     return complaints.split('Device or resource busy').length - 1 === refused.length;
+  }
+
+  /**
+   * Whether there is a table of the family: a version without IPv6 left it, or this host with another kernel. It
+   * works until the first commit, which deletes it.
+   */
+  async #isInUse(family: TableFamily): Promise<boolean> {
+    const complaint = await this.#options.nft.check(`delete chain ${family} ${TABLE} dispatch\n`);
+    return complaint.includes('Device or resource busy');
+  }
+
+  #deleteTables(): string {
+    const { family } = this.#options;
+    const other = family === 'inet' ? 'ip' : 'inet';
+    return deleteTable(family) + (this.#hasOther ? deleteTable(other) : '');
   }
 
   /** A setting of the packet filter's state table, which exists once the table is loaded. */

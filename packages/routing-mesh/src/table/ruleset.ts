@@ -28,13 +28,14 @@ export function skeleton(sections: readonly TableSection[], place: TablePlace): 
     chainText('nat_local', [
       hook('nat', 'output', '-100'),
       'ip daddr != 127.0.0.0/8 jump dispatch',
+      ...(place.family === 'inet' ? ['ip6 daddr != ::1 jump dispatch'] : []),
     ]),
     chain('forwarded', hook('filter', 'forward', 'filter')),
     chain('received', hook('filter', 'input', 'filter')),
     chainText('source', [hook('nat', 'postrouting', 'srcnat'), 'jump translate_source']),
     chain('sent', hook('filter', 'postrouting', '300')),
   ];
-  return `table ip ${TABLE} {\n${sets.join('')}${chains.join('')}}\n`;
+  return `table ${place.family} ${TABLE} {\n${sets.join('')}${chains.join('')}}\n`;
 }
 
 function hook(type: 'filter' | 'nat', name: string, priority: string): string {

@@ -12,6 +12,7 @@ export interface Destination {
   readonly host: string;
   readonly port: number;
   readonly localPort?: number;
+  readonly localAddress?: string;
   readonly timeoutMs?: number;
 }
 
@@ -37,6 +38,7 @@ export interface Orders {
   retain(taskIds: readonly string[]): void;
   connections(task: TaskSockets): number;
   listens(task: TaskSockets): boolean;
+  servesIpv6(task: TaskSockets): boolean;
   conflicts(): readonly PortConflict[];
   close(options: { keep: boolean }): void;
   /** Makes the parts of a mesh without composing them: for contracts of one part. */

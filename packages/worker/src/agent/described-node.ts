@@ -46,6 +46,7 @@ export class DescribedNode {
       RuntimeCapabilities: runtime.capabilities,
       MeshBackend: mesh.backend,
       PortConflicts: mesh.conflicts,
+      Ipv6Addresses: mesh.ipv6Addresses,
       Program: PROGRAM,
       ...this.#extras,
     });

@@ -1,5 +1,11 @@
 import type { PortProtocol } from '@swarm/api';
-import { nodeAddress, type Ipv4Address, taskAddresses } from '../../address.js';
+import {
+  ingressIpv6,
+  type Ipv4Address,
+  type Ipv6Address,
+  nodeAddress,
+  taskAddresses,
+} from '../../address.js';
 import type { HostPort } from '../../mesh.js';
 import type { TaskId } from '../../layout.js';
 import { type ElementChanges, keyOf } from '../../table/element-changes.js';
@@ -10,6 +16,8 @@ const PROTOCOLS: readonly PortProtocol[] = ['tcp', 'udp', 'sctp'];
 /** Where a task's host ports go. */
 export interface HostPorts {
   readonly address: Ipv4Address;
+  /** Where its ports are served over IPv6 too; undefined while they are not. */
+  readonly addressV6?: Ipv6Address | undefined;
   readonly ports: readonly HostPort[];
 }
 
@@ -22,8 +30,8 @@ export interface HostPorts {
 export class HostPortSection implements TableSection {
   readonly #tasks = new Map<TaskId, HostPorts>();
   /** Elements not written yet: those to delete, then those to add. */
-  #deleted: string[] = [];
-  #added: string[] = [];
+  #deleted: Element[] = [];
+  #added: Element[] = [];
 
   get tasks(): ReadonlyMap<TaskId, HostPorts> {
     return this.#tasks;
@@ -41,7 +49,7 @@ export class HostPortSection implements TableSection {
     const before = this.#tasks.get(taskId);
     if (before === undefined) return false;
     this.#tasks.delete(taskId);
-    this.#deleted.push(...elements(before).map(keyOf));
+    this.#deleted.push(...elements(before).map(([set, element]): Element => [set, keyOf(element)]));
     return true;
   }
 
@@ -50,41 +58,65 @@ export class HostPortSection implements TableSection {
     if (ports.ports.length > 0) this.#tasks.set(taskId, ports);
   }
 
-  rules({ self }: TablePlace): SectionRules {
+  rules({ self, family }: TablePlace): SectionRules {
+    const own = nodeAddress(self.subnet);
+    const hasIpv6 = family === 'inet';
+    const lead = (ip: 'ip' | 'ip6', nfproto: string, map: string): string[] =>
+      PROTOCOLS.map(
+        (protocol) =>
+          `meta nfproto ${nfproto} fib daddr type local meta l4proto ${protocol} dnat ${ip} addr . port to meta l4proto . th dport map @${map}`,
+      );
     return {
       sets: [
         'set itself { type ipv4_addr . ipv4_addr; }',
         'map host_ports { type inet_proto . inet_service : ipv4_addr . inet_service; }',
+        ...(hasIpv6
+          ? [
+              'set itself_v6 { type ipv6_addr . ipv6_addr; }',
+              'map host_ports_v6 { type inet_proto . inet_service : ipv6_addr . inet_service; }',
+            ]
+          : []),
       ],
       rules: {
-        dispatch: PROTOCOLS.map(
-          (protocol) =>
-            `fib daddr type local meta l4proto ${protocol} dnat ip addr . port to meta l4proto . th dport map @host_ports`,
-        ),
-        translate_source: [`ip saddr . ip daddr @itself snat to ${nodeAddress(self.subnet)}`],
+        dispatch: [
+          ...lead('ip', 'ipv4', 'host_ports'),
+          ...(hasIpv6 ? lead('ip6', 'ipv6', 'host_ports_v6') : []),
+        ],
+        translate_source: [
+          `ip saddr . ip daddr @itself snat ip to ${own}`,
+          ...(hasIpv6 ? [`ip6 saddr . ip6 daddr @itself_v6 snat ip6 to ${ingressIpv6(own)}`] : []),
+        ],
       },
     };
   }
 
-  addAll(changes: ElementChanges, { self }: TablePlace): void {
+  addAll(changes: ElementChanges, { self, family }: TablePlace): void {
     for (const address of taskAddresses(self.subnet)) {
       changes.add('itself', `${address} . ${address}`);
+      if (family !== 'inet') continue;
+      const v6 = ingressIpv6(address);
+      changes.add('itself_v6', `${v6} . ${v6}`);
     }
     for (const ports of this.#tasks.values()) {
-      for (const element of elements(ports)) changes.add('host_ports', element);
+      for (const [set, element] of elements(ports)) changes.add(set, element);
     }
   }
 
   takeChanges(changes: ElementChanges): void {
-    for (const key of this.#deleted) changes.delete('host_ports', key);
-    for (const element of this.#added) changes.add('host_ports', element);
+    for (const [set, key] of this.#deleted) changes.delete(set, key);
+    for (const [set, element] of this.#added) changes.add(set, element);
     this.#deleted = [];
     this.#added = [];
   }
 }
 
-function elements({ address, ports }: HostPorts): string[] {
-  return ports.map(
-    (port) => `${port.protocol} . ${port.publishedPort} : ${address} . ${port.targetPort}`,
-  );
+type Element = readonly [set: 'host_ports' | 'host_ports_v6', element: string];
+
+function elements({ address, addressV6, ports }: HostPorts): Element[] {
+  return ports.flatMap(({ protocol, publishedPort, targetPort }) => {
+    const key = `${protocol} . ${publishedPort}`;
+    const v4: Element = ['host_ports', `${key} : ${address} . ${targetPort}`];
+    if (addressV6 === undefined) return [v4];
+    return [v4, ['host_ports_v6', `${key} : ${addressV6} . ${targetPort}`] as const];
+  });
 }

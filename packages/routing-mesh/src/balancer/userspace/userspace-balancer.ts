@@ -110,6 +110,11 @@ export class UserspaceBalancer implements LoadBalancer {
     return this.#proxies.has(port) && !this.#failed.has(port);
   }
 
+  /** Each host port is a socket of this process on every address of the host. */
+  servesIpv6(): boolean {
+    return false;
+  }
+
   get unserved(): ReadonlyMap<PortKey, string> {
     return this.#failed;
   }
