@@ -68,6 +68,9 @@ const FULL: { readonly [K in Exclude<Kind, 'cluster'>]: Draft<K> } = {
         ForceUpdate: 0,
       },
       EndpointSpec: {
+        Affinity: 'client',
+        TrafficPolicy: 'local',
+        RevisionWeight: 10,
         Ports: [
           {
             Name: 'http',
@@ -75,6 +78,7 @@ const FULL: { readonly [K in Exclude<Kind, 'cluster'>]: Draft<K> } = {
             TargetPort: 80,
             PublishedPort: 8080,
             PublishMode: 'ingress',
+            HostIP: '198.18.0.1',
           },
         ],
       },

@@ -16,6 +16,8 @@ export interface HostPort {
   readonly protocol: PortProtocol;
   readonly publishedPort: number;
   readonly targetPort: number;
+  /** The only address that it is published on; `0.0.0.0` or `::` for all of one family. */
+  readonly hostIp?: string;
 }
 
 /** An overlay network, as its tasks' nodes have to know it. */

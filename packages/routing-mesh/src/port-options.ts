@@ -1,5 +1,4 @@
-import { type IpAddress, isLoopback, parseIpAddress } from '@swarm/api';
-import { isIpv6 } from '@swarm/api';
+import { type IpAddress, parseIpAddress } from '@swarm/api';
 import { BadPart, fieldsOf } from './bad-part.js';
 
 /** Which endpoints a node leads its clients to: all, its own alone, or its own while there are any. */
@@ -113,17 +112,7 @@ export function sameLimits(
   );
 }
 
-/** Whether clients may reach the port over this family at all. */
-export function isOnFamily({ hostIp }: PortOptions, isV6: boolean): boolean {
-  return hostIp === undefined || isIpv6(hostIp) === isV6;
-}
-
 /** Whether the address stands for all of its family. */
 export function isUnspecified(address: IpAddress): boolean {
   return address === '0.0.0.0' || address === '::';
-}
-
-/** Whether clients of loopback addresses reach the port, by a listener. */
-export function isOnLoopback({ hostIp }: PortOptions): boolean {
-  return hostIp === undefined || isUnspecified(hostIp) || isLoopback(hostIp);
 }

@@ -7,7 +7,7 @@ import { portChanges, removedEndpoints } from '../src/balancer/nftables/port-cha
 import { ElementChanges } from '../src/table/element-changes.js';
 import { peerChanges } from '../src/tunnel/peer-section.js';
 import { StateReader } from '../src/state-reader.js';
-import { INGRESS, rawPeer as peer } from './support/checked.js';
+import { INGRESS, peer as place, rawPeer as peer } from './support/checked.js';
 
 const endpoint = (node: number, task: number): MeshEndpoint => ({
   taskId: `task${task}`,
@@ -25,7 +25,7 @@ const reader = new StateReader({ ingress: INGRESS, logger: silentLogger });
 const state = (ports: readonly MeshPort[], peers = [peer(1), peer(2)]): CheckedState =>
   reader.read({ generation: 1, peers, ports }, undefined, false);
 const step = (model: Model, ...args: Parameters<typeof state>): Model =>
-  nextModel(model, state(...args), peer(1));
+  nextModel(model, state(...args), place(1));
 
 function modelChanges(before: Model, after: Model): ElementChanges {
   const changes = new ElementChanges();
@@ -152,7 +152,7 @@ test('ids of endpoints that are gone rest until all others were used', (t) => {
 test('of more than 840 endpoints every node takes 840, and not all nodes the same', (t) => {
   const many = Array.from({ length: 1000 }, (_, i) => ({ ...endpoint(1, 2), taskId: `task${i}` }));
   const [a, b] = [1, 2].map((index) =>
-    nextModel(EMPTY_MODEL, state([port(8080, many)]), peer(index)),
+    nextModel(EMPTY_MODEL, state([port(8080, many)]), place(index)),
   );
   const names = (model: Model) =>
     new Set(model.ports.get('tcp/8080')!.endpoints.map(({ taskId }) => taskId));

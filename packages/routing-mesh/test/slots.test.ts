@@ -48,3 +48,28 @@ test('the same endpoints keep all slots', (t) => {
   const slots = shareSlots([], ids(7));
   t.deepEqual(shareSlots(slots, ids(7)), slots);
 });
+
+test('shares follow weights: exact but for one slot, at least one, and none for weight 0', (t) => {
+  const shares = [100, 100, 10, 1, 0].map((weight, i) => ({ id: 4096 + i, weight }));
+  const slots = shareSlots([], shares);
+  t.is(slots.length, SLOTS_WIDE);
+  const held = (id: number) => slots.filter((owner) => owner === id).length;
+  for (const { id, weight } of shares.slice(0, 3))
+    t.true(Math.abs(held(id) - (SLOTS_WIDE * weight) / 211) <= 1, `${weight}: ${held(id)}`);
+  t.true(held(4099) >= 1);
+  t.is(held(4100), 0);
+  const same = shareSlots(
+    [],
+    shares.map((share) => ({ ...share, weight: 0 })),
+  );
+  t.is(same.length, SLOTS_NARROW, 'all have weight 0: all get the same');
+});
+
+test('a changed weight moves only the slots it must', (t) => {
+  const shares = [100, 100, 10].map((weight, i) => ({ id: 4096 + i, weight }));
+  const before = shareSlots([], shares);
+  const after = shareSlots(before, shares.with(2, { id: 4098, weight: 50 }));
+  const gained =
+    after.filter((id) => id === 4098).length - before.filter((id) => id === 4098).length;
+  t.is(after.filter((id, slot) => id !== before[slot]).length, gained);
+});

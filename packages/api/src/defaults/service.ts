@@ -12,6 +12,7 @@ import type {
 } from '../objects/service.js';
 import { isJobMode, modeOf } from '../service-mode.js';
 import type { ServiceSpecInput } from '../validate/service-shape.js';
+import { parseIpAddress } from '../values/address.js';
 
 export const STOP_GRACE_PERIOD_DEFAULT = 10 * SECOND;
 
@@ -21,6 +22,9 @@ export const RESTART_POLICY_DEFAULT: Required<RestartPolicy> = {
   MaxAttempts: 0,
   Window: 0,
 };
+
+/** Weight of a task of any revision, unless the service says otherwise of the current one. */
+export const REVISION_WEIGHT_DEFAULT = 100;
 
 export const UPDATE_CONFIG_DEFAULT: Required<UpdateConfig> = {
   Parallelism: 1,
@@ -141,7 +145,7 @@ function storedUpdate(input: NonNullable<ServiceSpecInput['UpdateConfig']>): Upd
 }
 
 function storedEndpoint(input: NonNullable<ServiceSpecInput['EndpointSpec']>): EndpointSpec {
-  const { Ports: ports } = input;
+  const { Ports: ports, Affinity, TrafficPolicy, RevisionWeight } = input;
   return {
     Mode: input.Mode ?? 'vip',
     ...(ports !== undefined &&
@@ -153,8 +157,13 @@ function storedEndpoint(input: NonNullable<ServiceSpecInput['EndpointSpec']>): E
           // Docker's clients send 0 for "choose one".
           ...(published !== 0 && { PublishedPort: published }),
           PublishMode: port.PublishMode ?? 'ingress',
+          ...(port.HostIP && { HostIP: parseIpAddress(port.HostIP) ?? port.HostIP }),
         })),
       }),
+    ...(Affinity === 'client' && { Affinity }),
+    ...(TrafficPolicy !== undefined && TrafficPolicy !== 'cluster' && { TrafficPolicy }),
+    ...(RevisionWeight !== undefined &&
+      RevisionWeight !== REVISION_WEIGHT_DEFAULT && { RevisionWeight }),
   };
 }
 

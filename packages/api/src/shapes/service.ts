@@ -31,6 +31,7 @@ import {
   exactlyOne,
   flag,
   integer,
+  ipAddress,
   jsonObject,
   list,
   map,
@@ -51,6 +52,7 @@ import {
   objectVersionShape,
   portProtocolShape,
 } from './common.js';
+import { ENDPOINT_WEIGHT_LIMIT } from './mesh.js';
 import { resourcesShape } from './node.js';
 
 const texts: Shape<readonly string[]> = list(text());
@@ -257,6 +259,7 @@ export const portConfigShape = record<PortConfig>({
   // In a spec, 0 asks the allocator to choose.
   PublishedPort: optional(integer(0, 65_535)),
   PublishMode: choice<PortConfig['PublishMode']>({ ingress: true, host: true }),
+  HostIP: optional(ipAddress),
 });
 
 export const portsShape = list(portConfigShape, PORTS_LIMIT);
@@ -264,6 +267,11 @@ export const portsShape = list(portConfigShape, PORTS_LIMIT);
 export const endpointSpecShape = record<EndpointSpec>({
   Mode: optional(choice<NonNullable<EndpointSpec['Mode']>>({ vip: true, dnsrr: true })),
   Ports: optional(portsShape),
+  Affinity: optional(choice<NonNullable<EndpointSpec['Affinity']>>({ client: true })),
+  TrafficPolicy: optional(
+    choice<NonNullable<EndpointSpec['TrafficPolicy']>>({ local: true, 'prefer-local': true }),
+  ),
+  RevisionWeight: optional(integer(0, ENDPOINT_WEIGHT_LIMIT)),
 });
 
 const nothing = record<Record<string, never>>({});

@@ -8,6 +8,7 @@ import { parseMount } from './mount.js';
 import { parseNetwork } from './network.js';
 import { HOST, MOUNT, NETWORK, PREFERENCE, portList, ULIMIT } from './object-lists.js';
 import { parsePublish } from './publish.js';
+import { trafficOf } from './traffic.js';
 import { COMMON_SERVICE_FLAGS, LIST_FLAGS } from './service-flags.js';
 import {
   applyContainerFlags,
@@ -57,6 +58,7 @@ export function createSpec(args: Arguments, env: NodeJS.ProcessEnv): ServiceSpec
   const rollback = updateConfig(args, 'rollback', undefined);
   const ports = distinct(portList([]), args.list('publish').flatMap(parsePublish));
   const endpointMode = args.string('endpoint-mode') as 'vip' | undefined;
+  const traffic = trafficOf(args);
   return {
     Name: args.string('name') ?? '',
     Labels: parsePairs(args.list('label')),
@@ -64,12 +66,13 @@ export function createSpec(args: Arguments, env: NodeJS.ProcessEnv): ServiceSpec
     Mode: mode,
     ...(update === undefined ? {} : { UpdateConfig: update }),
     ...(rollback === undefined ? {} : { RollbackConfig: rollback }),
-    ...(ports.length === 0 && endpointMode === undefined
+    ...(ports.length === 0 && endpointMode === undefined && Object.keys(traffic).length === 0
       ? {}
       : {
           EndpointSpec: {
             Mode: endpointMode ?? 'vip',
             ...(ports.length === 0 ? {} : { Ports: ports }),
+            ...traffic,
           },
         }),
   };

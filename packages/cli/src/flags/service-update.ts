@@ -14,6 +14,7 @@ import { parseMount } from './mount.js';
 import { HOST, hostLines, MOUNT, NETWORK, PREFERENCE, portList, ULIMIT } from './object-lists.js';
 import { parseNetwork } from './network.js';
 import { parsePublish } from './publish.js';
+import { trafficOf } from './traffic.js';
 import { COMMON_SERVICE_FLAGS, LIST_FLAGS } from './service-flags.js';
 import {
   applyContainerFlags,
@@ -196,12 +197,22 @@ function updateEndpoint(
 ): void {
   const mode = args.string('endpoint-mode') as 'vip' | undefined;
   const ports = change(portList(assigned), spec.EndpointSpec?.Ports, parsePublish);
-  if (mode === undefined && ports === undefined) return;
+  const before = spec.EndpointSpec?.Ports ?? [];
+  const traffic = trafficOf(args);
+  const isSame = mode === undefined && ports === undefined && Object.keys(traffic).length === 0;
+  if (isSame) return;
   spec.EndpointSpec = {
     ...spec.EndpointSpec,
     ...(mode === undefined ? {} : { Mode: mode }),
-    Ports: ports ?? spec.EndpointSpec?.Ports ?? [],
+    Ports: ports === undefined ? before : explicit(before, ports),
+    ...traffic,
   };
+}
+
+/** Options that a change takes away are named as empty: absent, they would stay. */
+function explicit(before: readonly PortConfig[], after: readonly PortConfig[]): PortConfig[] {
+  const hadAddress = before.some(({ HostIP }) => HostIP !== undefined);
+  return after.map((port) => (hadAddress ? { HostIP: '', ...port } : port));
 }
 
 function asWritten(text: string): string {

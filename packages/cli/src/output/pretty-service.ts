@@ -1,5 +1,6 @@
 import type {
   ContainerSpec,
+  EndpointSpec,
   HealthConfig,
   Mount,
   PortConfig,
@@ -38,6 +39,7 @@ export function prettyService(service: ShownService, nowMs: number): string {
   const networks = (task.Networks ?? []).map(({ Target }) => Target);
   if (networks.length > 0) lines.push(`Networks:\t${networks.join(' ')}`);
   lines.push(`Endpoint Mode:\t${spec.EndpointSpec?.Mode ?? 'vip'}`);
+  lines.push(...prettyTraffic(spec.EndpointSpec));
   const ports = service.Endpoint.Ports ?? [];
   if (ports.length > 0)
     lines.push('Ports:', ...ports.flatMap((port) => prettyPort(port, service.PortConflicts ?? [])));
@@ -134,6 +136,14 @@ function prettyResources({ Resources: resources }: TaskSpec): string[] {
   return lines;
 }
 
+function prettyTraffic({ Affinity, TrafficPolicy, RevisionWeight }: EndpointSpec = {}): string[] {
+  return [
+    ...(Affinity === undefined ? [] : [`Affinity:\t${Affinity}`]),
+    ...(TrafficPolicy === undefined ? [] : [`Traffic Policy:\t${TrafficPolicy}`]),
+    ...(RevisionWeight === undefined ? [] : [`Revision Weight: ${RevisionWeight}`]),
+  ];
+}
+
 function prettyPort(port: PortConfig, conflicts: readonly ServicePortConflict[]): string[] {
   const own = conflicts.filter(
     ({ Protocol, PublishedPort }) =>
@@ -144,6 +154,7 @@ function prettyPort(port: PortConfig, conflicts: readonly ServicePortConflict[])
     `  Protocol = ${port.Protocol}`,
     `  TargetPort = ${port.TargetPort}`,
     `  PublishMode = ${port.PublishMode}`,
+    ...(port.HostIP === undefined ? [] : [`  HostIP = ${port.HostIP}`]),
     ...own.map(({ Hostname, Reason }) => `  Not served on ${Hostname}: ${Reason}`),
   ];
 }

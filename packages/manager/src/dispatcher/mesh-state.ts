@@ -20,6 +20,7 @@ import {
   Subnet,
   type Task,
 } from '@swarm/api';
+import { portOptions, revisionWeights } from './mesh-options.js';
 import { clusterPortUse } from '../allocator/cluster-ports.js';
 import { hostAddress, ingressSubnet } from '../allocator/node-mesh.js';
 import type { View } from '../store/store.js';
@@ -116,11 +117,21 @@ export function servicePorts(view: View, service: Service): MeshPort[] {
   const tasks = [...view.tasksByService(service.ID)].flatMap(
     (task) => serving(view, task, ingress) ?? [],
   );
+  const weights = revisionWeights(
+    service,
+    tasks.map(({ task }) => task),
+  );
   return published.map((port) => ({
     protocol: port.Protocol,
     publishedPort: port.PublishedPort!,
     serviceId: service.ID,
-    endpoints: tasks.flatMap((each) => endpoint(each, port) ?? []),
+    ...portOptions(service, port),
+    endpoints: tasks.flatMap((each) => {
+      const found = endpoint(each, port);
+      if (found === undefined) return [];
+      const weight = weights.get(each.task.ID);
+      return [weight === undefined ? found : { ...found, weight }];
+    }),
   }));
 }
 

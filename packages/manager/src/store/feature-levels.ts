@@ -33,6 +33,9 @@ export interface FeatureLevels {
 /** From here on ports are led over IPv6 in the kernel, and have options. */
 const INGRESS_OPTIONS_LEVEL = 5;
 
+/** Options of published ports. They come to other objects only through a service's spec. */
+const ENDPOINT_OPTIONS = ['Ports.[].HostIP', 'Affinity', 'TrafficPolicy', 'RevisionWeight'];
+
 export const FEATURE_LEVELS: FeatureLevels = {
   kinds: {},
   actions: {},
@@ -45,6 +48,13 @@ export const FEATURE_LEVELS: FeatureLevels = {
       level: INGRESS_OPTIONS_LEVEL,
       below: 'omit',
     },
+    // What users ask for, and earlier versions would not do.
+    ...ENDPOINT_OPTIONS.map((name) => ({
+      kind: 'service' as const,
+      path: `Spec.EndpointSpec.${name}`,
+      level: INGRESS_OPTIONS_LEVEL,
+      below: 'refuse' as const,
+    })),
   ],
 };
 

@@ -33,6 +33,7 @@ export type SetName =
   | 'sticky_v6'
   | 'sticky_own'
   | 'restricted'
+  | 'restricted_v6'
   | 'allowed'
   | 'allowed_v6'
   | 'endpoints_v6'

@@ -98,16 +98,31 @@ const UPDATE_CONFIG = struct<UpdateConfig>('UpdateConfig', {
 });
 
 const PORTS = sliceOf(
-  struct<PortConfig>('PortConfig', {
-    Name: STRING,
-    Protocol: STRING,
-    TargetPort: INT,
-    PublishedPort: INT,
-    PublishMode: STRING,
-  }),
+  struct<PortConfig>(
+    'PortConfig',
+    {
+      Name: STRING,
+      Protocol: STRING,
+      TargetPort: INT,
+      PublishedPort: INT,
+      PublishMode: STRING,
+      HostIP: STRING,
+    },
+    { ours: ['HostIP'] },
+  ),
 );
 
-const ENDPOINT_SPEC = struct<EndpointSpec>('EndpointSpec', { Mode: STRING, Ports: PORTS });
+const ENDPOINT_SPEC = struct<EndpointSpec>(
+  'EndpointSpec',
+  {
+    Mode: STRING,
+    Ports: PORTS,
+    Affinity: STRING,
+    TrafficPolicy: STRING,
+    RevisionWeight: pointerTo(INT),
+  },
+  { ours: ['Affinity', 'TrafficPolicy', 'RevisionWeight'] },
+);
 
 const JOB = struct<ServiceModes['ReplicatedJob']>('ReplicatedJob', {
   MaxConcurrent: pointerTo(INT),

@@ -15,6 +15,7 @@ import {
   type ServiceSpec,
   serviceFilters,
   storedServiceSpec,
+  withKeptOptions,
 } from '@swarm/api';
 import { flagOf, parseJson, sendEmpty, sendJson, within } from '@swarm/http';
 import { removalWait, removeUnreadable } from '../../orchestrator/service-removal.js';
@@ -325,7 +326,9 @@ function updatedSpec(
   sentAuth: string | undefined,
   authFrom: string,
 ): ServiceSpec {
-  const spec = storedServiceSpec(input, service.Spec.Name);
+  const { EndpointSpec: endpoint = {} } = input;
+  const EndpointSpec = withKeptOptions(endpoint, service.Spec.EndpointSpec);
+  const spec = storedServiceSpec({ ...input, EndpointSpec }, service.Spec.Name);
   checkServiceSpec(spec, checkConstraints);
   const kept = authFrom === 'previous-spec' ? previousSpec(view, service) : service.Spec;
   return withAuth(spec, sentAuth ?? kept?.TaskTemplate.RegistryAuth);

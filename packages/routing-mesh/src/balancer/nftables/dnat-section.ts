@@ -7,7 +7,7 @@ import {
 import type { ElementChanges } from '../../table/element-changes.js';
 import { chainText } from '../../table/ruleset.js';
 import type { SectionRules, TablePlace, TableSection } from '../../table/table-section.js';
-import { MAGLEV_PLACES } from './maglev.js';
+import { MAGLEV_PLACES } from '../maglev.js';
 import { EMPTY_MODEL, type Model } from './model.js';
 import { portChanges } from './port-changes.js';
 import { SLOT_OFFSETS } from './slot-offsets.js';

@@ -1,4 +1,4 @@
-import type { PortProtocol } from '@swarm/api';
+import { parseIpAddress, type PortProtocol } from '@swarm/api';
 import {
   ingressIpv6,
   type Ipv4Address,
@@ -8,7 +8,8 @@ import {
 } from '../../address.js';
 import type { HostPort } from '../../mesh.js';
 import type { TaskId } from '../../layout.js';
-import { type ElementChanges, keyOf } from '../../table/element-changes.js';
+import { type ElementChanges, keyOf, type SetName } from '../../table/element-changes.js';
+import { accessElements, portAccess } from './port-access.js';
 import type { SectionRules, TablePlace, TableSection } from '../../table/table-section.js';
 
 const PROTOCOLS: readonly PortProtocol[] = ['tcp', 'udp', 'sctp'];
@@ -29,9 +30,10 @@ export interface HostPorts {
  */
 export class HostPortSection implements TableSection {
   readonly #tasks = new Map<TaskId, HostPorts>();
-  /** Elements not written yet: those to delete, then those to add. */
-  #deleted: Element[] = [];
-  #added: Element[] = [];
+  /** Not written yet: those to delete, then those to add. */
+  #deleted: HostPorts[] = [];
+  #added: HostPorts[] = [];
+  #own: Ipv4Address | undefined;
 
   get tasks(): ReadonlyMap<TaskId, HostPorts> {
     return this.#tasks;
@@ -41,7 +43,7 @@ export class HostPortSection implements TableSection {
     this.delete(taskId);
     if (ports.ports.length === 0) return;
     this.#tasks.set(taskId, ports);
-    this.#added.push(...elements(ports));
+    this.#added.push(ports);
   }
 
   /** @returns whether the task had any */
@@ -49,7 +51,7 @@ export class HostPortSection implements TableSection {
     const before = this.#tasks.get(taskId);
     if (before === undefined) return false;
     this.#tasks.delete(taskId);
-    this.#deleted.push(...elements(before).map(([set, element]): Element => [set, keyOf(element)]));
+    this.#deleted.push(before);
     return true;
   }
 
@@ -69,16 +71,22 @@ export class HostPortSection implements TableSection {
     return {
       sets: [
         'set itself { type ipv4_addr . ipv4_addr; }',
+        'set restricted { type inet_proto . inet_service; }',
+        'set allowed { type ipv4_addr . inet_proto . inet_service; }',
         'map host_ports { type inet_proto . inet_service : ipv4_addr . inet_service; }',
         ...(hasIpv6
           ? [
               'set itself_v6 { type ipv6_addr . ipv6_addr; }',
+              'set restricted_v6 { type inet_proto . inet_service; }',
+              'set allowed_v6 { type ipv6_addr . inet_proto . inet_service; }',
               'map host_ports_v6 { type inet_proto . inet_service : ipv6_addr . inet_service; }',
             ]
           : []),
       ],
       rules: {
         dispatch: [
+          ...restrict('ip', ''),
+          ...(hasIpv6 ? restrict('ip6', '_v6') : []),
           ...lead('ip', 'ipv4', 'host_ports'),
           ...(hasIpv6 ? lead('ip6', 'ipv6', 'host_ports_v6') : []),
         ],
@@ -90,7 +98,13 @@ export class HostPortSection implements TableSection {
     };
   }
 
+  /** The node's own address on the mesh. */
+  start(own: Ipv4Address): void {
+    this.#own = own;
+  }
+
   addAll(changes: ElementChanges, { self, family }: TablePlace): void {
+    const own = nodeAddress(self.subnet);
     for (const address of taskAddresses(self.subnet)) {
       changes.add('itself', `${address} . ${address}`);
       if (family !== 'inet') continue;
@@ -98,25 +112,41 @@ export class HostPortSection implements TableSection {
       changes.add('itself_v6', `${v6} . ${v6}`);
     }
     for (const ports of this.#tasks.values()) {
-      for (const [set, element] of elements(ports)) changes.add(set, element);
+      for (const element of elements(ports, own, family === 'inet')) changes.add(...element);
     }
   }
 
   takeChanges(changes: ElementChanges): void {
-    for (const [set, key] of this.#deleted) changes.delete(set, key);
-    for (const [set, element] of this.#added) changes.add(set, element);
+    const hasV6 = changes.family === 'inet';
+    const list = (ports: HostPorts) => elements(ports, this.#own!, hasV6);
+    for (const [set, element] of this.#deleted.flatMap(list)) changes.delete(set, keyOf(element));
+    for (const element of this.#added.flatMap(list)) changes.add(...element);
     this.#deleted = [];
     this.#added = [];
   }
 }
 
-type Element = readonly [set: 'host_ports' | 'host_ports_v6', element: string];
+/** Leaves ports alone that are published on other addresses of the node, in either mode. */
+function restrict(ip: 'ip' | 'ip6', suffix: string): readonly string[] {
+  const port = 'meta l4proto . th dport';
+  const nfproto = ip === 'ip' ? 'ipv4' : 'ipv6';
+  return [
+    `meta nfproto ${nfproto} fib daddr type local ${port} @restricted${suffix} ${ip} daddr . ${port} != @allowed${suffix} return`,
+  ];
+}
 
-function elements({ address, addressV6, ports }: HostPorts): Element[] {
-  return ports.flatMap(({ protocol, publishedPort, targetPort }) => {
+type Element = readonly [set: SetName, element: string];
+
+function elements(
+  { address, addressV6, ports }: HostPorts,
+  own: Ipv4Address,
+  hasV6: boolean,
+): Element[] {
+  return ports.flatMap(({ protocol, publishedPort, targetPort, hostIp }) => {
     const key = `${protocol} . ${publishedPort}`;
+    const access = accessElements(portAccess(parseIpAddress(hostIp), own), key, hasV6);
     const v4: Element = ['host_ports', `${key} : ${address} . ${targetPort}`];
-    if (addressV6 === undefined) return [v4];
-    return [v4, ['host_ports_v6', `${key} : ${addressV6} . ${targetPort}`] as const];
+    if (!hasV6 || addressV6 === undefined) return [v4, ...access];
+    return [v4, ['host_ports_v6', `${key} : ${addressV6} . ${targetPort}`], ...access];
   });
 }

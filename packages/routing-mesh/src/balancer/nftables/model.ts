@@ -1,13 +1,21 @@
 import assert from 'node:assert/strict';
 import { type PortProtocol, portKey } from '@swarm/api';
-import { ingressIpv6, type Ipv4Address, type Ipv6Address, parseIpv4 } from '../../address.js';
+import {
+  ingressIpv6,
+  type Ipv4Address,
+  type Ipv6Address,
+  nodeAddress,
+  parseIpv4,
+} from '../../address.js';
 import type { CheckedEndpoint, CheckedPeer, CheckedPort } from '../../checked.js';
 import type { BalancerSlice } from '../load-balancer.js';
 import { FIRST_ENDPOINT_ID, LAST_ENDPOINT_ID } from '../../layout.js';
 import { sameOptions } from '../../port-options.js';
 import { eligible } from '../traffic-policy.js';
-import { maglevTable } from './maglev.js';
-import { MAX_ENDPOINTS_PER_PORT, shareSlots, weighty } from './slots.js';
+import { maglevTable } from '../maglev.js';
+import { type PortAccess, portAccess } from './port-access.js';
+import { weighty } from '../weights.js';
+import { MAX_ENDPOINTS_PER_PORT, shareSlots } from './slots.js';
 
 /** An endpoint with the id that this node gave it. */
 export interface ModelEndpoint {
@@ -41,6 +49,7 @@ export interface ModelPort {
   readonly draw: Draw;
   /** The same for IPv6: the same object when all endpoints are reached over both; empty when none is. */
   readonly drawV6: Draw;
+  readonly access: PortAccess;
   /** What it was made from, to see quickly that a later state is the same. */
   readonly source: CheckedPort;
 }
@@ -72,10 +81,11 @@ export const EMPTY_MODEL: Model = {
 export function nextModel(
   previous: Model,
   state: BalancerSlice,
-  self: Pick<CheckedPeer, 'nodeId' | 'index'>,
+  self: Pick<CheckedPeer, 'nodeId' | 'index' | 'subnet'>,
 ): Model {
   const { peers } = state;
   const { nodeId: selfId, index: selfIndex } = self;
+  const own = nodeAddress(self.subnet);
   const samePeers = sameKeys(previous.peers, peers);
   const used = new Set<number>();
   for (const port of previous.ports.values()) for (const { id } of port.endpoints) used.add(id);
@@ -123,13 +133,14 @@ export function nextModel(
     const draw = drawAmong(endpoints, hasAffinity, before?.draw);
     const overV6 = endpoints.filter(({ addressV6 }) => addressV6 !== undefined);
     const isShared = weighty(endpoints).every(({ addressV6 }) => addressV6 !== undefined);
-    const own = before?.drawV6 === before?.draw ? undefined : before?.drawV6;
+    const ownBefore = before?.drawV6 === before?.draw ? undefined : before?.drawV6;
     ports.set(key, {
       protocol: port.protocol,
       publishedPort: port.publishedPort,
       endpoints,
       draw,
-      drawV6: isShared ? draw : drawAmong(overV6, hasAffinity, own),
+      drawV6: isShared ? draw : drawAmong(overV6, hasAffinity, ownBefore),
+      access: portAccess(port.options.hostIp, own),
       source: port,
     });
   }

@@ -32,6 +32,7 @@ import type { DnatSection } from './dnat-section.js';
 import type { HostPorts, HostPortSection } from './host-port-section.js';
 import type { LoopbackListeners } from './loopback-listeners.js';
 import { EMPTY_MODEL, type Model, nextModel } from './model.js';
+import { portAccess } from './port-access.js';
 import { isServed, openedPorts, removedEndpoints } from './port-changes.js';
 import { MAX_ENDPOINTS_PER_PORT } from './slots.js';
 
@@ -77,7 +78,9 @@ export class NftablesBalancer implements LoadBalancer {
 
   async start(self: CheckedPeer): Promise<void> {
     this.#self = self;
-    this.#options.loopback.target = nodeAddress(self.subnet);
+    const own = nodeAddress(self.subnet);
+    this.#options.loopback.target = own;
+    this.#options.hostPorts.start(own);
   }
 
   async adopt(
@@ -302,9 +305,17 @@ export class NftablesBalancer implements LoadBalancer {
     this.#onLoopback = this.#model;
     // Without a listener the kernel refuses, as the table does elsewhere.
     const served = [...this.#model.ports.values()].filter(isServed);
-    const ports = served.map(({ protocol, publishedPort }) => ({ protocol, port: publishedPort }));
-    for (const { ports: own } of hostPorts.tasks.values()) {
-      for (const { protocol, publishedPort } of own) ports.push({ protocol, port: publishedPort });
+    const ports = served.map(({ protocol, publishedPort, access }) => ({
+      protocol,
+      port: publishedPort,
+      addresses: access.listen,
+    }));
+    const own = nodeAddress(this.#self!.subnet);
+    for (const { ports: published } of hostPorts.tasks.values()) {
+      for (const { protocol, publishedPort, hostIp } of published) {
+        const { listen } = portAccess(parseIpAddress(hostIp), own);
+        ports.push({ protocol, port: publishedPort, addresses: listen });
+      }
     }
     return loopback.follow(ports);
   }
@@ -323,7 +334,12 @@ function udpPorts(
 }
 
 function servesSame(a: Model, b: Model): boolean {
-  return openedPorts(a, b).length === 0 && openedPorts(b, a).length === 0;
+  if (openedPorts(a, b).length > 0 || openedPorts(b, a).length > 0) return false;
+  for (const [key, port] of b.ports) {
+    const old = a.ports.get(key);
+    if (old !== port && old?.access.listen.join() !== port.access.listen.join()) return false;
+  }
+  return true;
 }
 
 /** Parses `nft -j list map`: host ports by the task's address. Skips what is not ours. */

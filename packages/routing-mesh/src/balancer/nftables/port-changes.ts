@@ -1,7 +1,7 @@
 import type { IpAddress, PortProtocol } from '@swarm/api';
-import { isOnFamily } from '../../port-options.js';
 import type { ElementChanges, SetName } from '../../table/element-changes.js';
 import type { Draw, Model, ModelPort } from './model.js';
+import { accessElements } from './port-access.js';
 import { SLOT_OFFSETS } from './slot-offsets.js';
 import { SLOTS_NARROW } from './slots.js';
 
@@ -29,6 +29,13 @@ function changePort(
   const to = after === undefined ? [] : portSets(after, hasV6);
   for (const set of from) if (!to.includes(set)) changes.delete(set, key);
   for (const set of to) if (!from.includes(set)) changes.add(set, key);
+
+  const had = before === undefined ? [] : accessElements(before.access, key, hasV6);
+  const has = after === undefined ? [] : accessElements(after.access, key, hasV6);
+  const isIn = (list: typeof had, [set, element]: (typeof had)[number]): boolean =>
+    list.some((one) => one[0] === set && one[1] === element);
+  for (const one of had) if (!isIn(has, one)) changes.delete(...one);
+  for (const one of has) if (!isIn(had, one)) changes.add(...one);
 
   changeSlots(changes, key, 'random', before?.draw.slots, after?.draw.slots);
   changeSlots(changes, key, 'client', before?.draw.places, after?.draw.places);
@@ -93,14 +100,14 @@ function ownDrawV6(port: ModelPort | undefined): Draw | undefined {
 /** The sets that the port is in, which decide what happens to its new connections. */
 function portSets(port: ModelPort, hasV6: boolean): SetName[] {
   const sets: SetName[] = [];
-  const { draw, drawV6, source } = port;
-  if (isOnFamily(source.options, false)) {
-    if (draw.slots.length === 0) sets.push('closed');
-    else sets.push(draw.slots.length === SLOTS_NARROW ? 'narrow' : 'wide');
-    if (draw.places.length > 0) sets.push('sticky');
-  }
-  if (!hasV6 || !isOnFamily(source.options, true)) return sets;
-  if (draw.slots.length === 0) sets.push('closed_v6');
+  const { draw, drawV6, access } = port;
+  // Elsewhere the port is nobody's or another program's.
+  if (draw.slots.length === 0) {
+    if (access.only === undefined) sets.push('closed');
+  } else sets.push(draw.slots.length === SLOTS_NARROW ? 'narrow' : 'wide');
+  if (draw.places.length > 0) sets.push('sticky');
+  if (!hasV6 || access.onlyV6?.length === 0) return sets;
+  if (draw.slots.length === 0 && access.onlyV6 === undefined) sets.push('closed_v6');
   // Endpoints that are not reached over IPv6 are served by a listener: nothing is translated to them.
   if (drawV6.slots.length === 0) return sets;
   const isNarrow = drawV6.slots.length === SLOTS_NARROW;

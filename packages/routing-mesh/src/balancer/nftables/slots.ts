@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { weighty } from '../weights.js';
 
 /** Divisible by 1 to 6, 10, 12, 15, 20 and 30: a few endpoints get exactly equal shares. */
 export const SLOTS_NARROW = 60;
@@ -19,12 +20,6 @@ export function slotCount(shares: readonly Share[]): number {
   if (first === undefined) return 0;
   if (shares.length > SLOTS_NARROW / 2) return SLOTS_WIDE;
   return shares.every(({ weight }) => weight === first.weight) ? SLOTS_NARROW : SLOTS_WIDE;
-}
-
-/** Those that get connections: weight 0 means none, unless all have it. */
-export function weighty<T extends { readonly weight: number }>(shares: readonly T[]): readonly T[] {
-  const some = shares.filter(({ weight }) => weight > 0);
-  return some.length > 0 ? some : shares;
 }
 
 /**

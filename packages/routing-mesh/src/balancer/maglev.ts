@@ -53,7 +53,7 @@ const OFFSET_SEED = 0x811c9dc5;
 const STEP_SEED = 0x050c5d1f;
 
 /** FNV-1a over the name, then mixed, since names differ in few characters. @returns 32 bits */
-function hash(name: string, seed: number): number {
+export function hash(name: string, seed: number): number {
   let value = seed;
   for (let i = 0; i < name.length; i++) {
     value ^= name.charCodeAt(i);
