@@ -98,6 +98,11 @@ export function peerMac(index: number): Mac {
   return `02:00:00:00:${hex(index >> 8)}:${hex(index & 0xff)}` as Mac;
 }
 
+/** Where routes of IPv6 to peer `index` lead: link-local on the tunnel, with a permanent neighbour entry. */
+export function peerGatewayV6(index: number): IpAddress {
+  return `fe80::${index.toString(16)}` as IpAddress;
+}
+
 /** Parses a task's id; undefined if it cannot be one. */
 export function parseTaskId(text: unknown): TaskId | undefined {
   return typeof text === 'string' && /^[A-Za-z0-9]{1,64}$/.test(text)

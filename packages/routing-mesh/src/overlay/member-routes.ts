@@ -7,6 +7,8 @@ import { type Line, line, word, words } from '../kernel/words.js';
 import {
   CATCH_METRIC,
   OVERLAY_TABLE,
+  peerGatewayV6,
+  peerMac,
   ROUTE_PROTOCOL,
   RULE_PREF_OVERLAY,
   TUNNEL_DEVICE,
@@ -37,6 +39,8 @@ export class MemberRoutes {
   #touched = new Set<string>();
   #subnets = new Set<string>();
   #heldSubnets = new Set<string>();
+  /** Gateways that the tunnel has neighbour entries for; those of IPv4 are the tunnel's own. */
+  #neighbours = new Set<string>();
   #hasRule = false;
   #isUnknown = true;
 
@@ -67,12 +71,17 @@ export class MemberRoutes {
 
   /** Looks at what the kernel has. */
   async look(): Promise<void> {
-    const [routes, catches, rules] = await Promise.all([
+    const isV6 = this.#family.version === 6;
+    const [routes, catches, rules, neighbours] = await Promise.all([
       this.#list<RouteListing>(words`route show table ${OVERLAY_TABLE}`),
       this.#list<RouteListing>(words`route show table main proto ${ROUTE_PROTOCOL}`),
       this.#list<{ priority: number }>(words`rule show`),
+      isV6 ? this.#list<{ dst: string }>(words`neigh show dev ${TUNNEL_DEVICE} nud permanent`) : [],
     ]);
-    this.#held = new Map(routes.map(({ dst, gateway = '' }) => [dst, gateway]));
+    this.#held = new Map(
+      routes.map(({ dst, gateway = '' }) => [parseIpAddress(dst) ?? dst, gateway]),
+    );
+    this.#neighbours = new Set(neighbours.map(({ dst }) => dst));
     this.#heldSubnets = new Set(
       catches.map(({ dst }) => (parseIpAddress(dst) === undefined ? dst : `${dst}/${this.#bits}`)),
     );
@@ -93,13 +102,22 @@ export class MemberRoutes {
     for (const subnet of this.#subnets) {
       if (!this.#heldSubnets.has(subnet)) batch.push(line`route replace ${catchRoute(subnet)}`);
     }
-    const added: [string, string][] = [];
+    const added: [string, IpAddress][] = [];
+    const gateways = new Set(this.#neighbours);
     for (const address of this.#touched) {
       const peer = this.#wanted.get(address as IpAddress);
       if (peer === undefined) continue;
-      const gateway = gatewayOf(peer);
+      const gateway = this.#gatewayOf(peer);
       if (this.#held.get(address) === gateway) continue;
-      batch.push(line`route replace ${this.#alone(address)} ${wayTo(peer)} table ${OVERLAY_TABLE}`);
+      if (this.#family.version === 6 && !gateways.has(gateway)) {
+        gateways.add(gateway);
+        batch.push(
+          line`neigh replace ${gateway} lladdr ${peerMac(peer.index)} dev ${TUNNEL_DEVICE} nud permanent`,
+        );
+      }
+      batch.push(
+        line`route replace ${this.#alone(address)} ${wayTo(gateway)} table ${OVERLAY_TABLE}`,
+      );
       added.push([address, gateway]);
     }
     if (batch.length === 0) return;
@@ -107,6 +125,7 @@ export class MemberRoutes {
     this.#hasRule ||= isNeeded;
     for (const subnet of this.#subnets) this.#heldSubnets.add(subnet);
     for (const [address, gateway] of added) this.#held.set(address, gateway);
+    this.#neighbours = gateways;
   }
 
   /** Removes what is not wanted. */
@@ -118,6 +137,7 @@ export class MemberRoutes {
       batch.push(line`route del ${this.#alone(address)} table ${OVERLAY_TABLE}`);
     }
     this.#touched.clear();
+    if (batch.length > 0) batch.push(...this.#unusedNeighbours());
     for (const subnet of this.#heldSubnets) {
       if (this.#subnets.has(subnet)) continue;
       this.#heldSubnets.delete(subnet);
@@ -137,7 +157,7 @@ export class MemberRoutes {
     const isMissing =
       (!this.#hasRule && (this.#wanted.size > 0 || this.#subnets.size > 0)) ||
       [...this.#subnets].some((subnet) => !this.#heldSubnets.has(subnet)) ||
-      [...this.#wanted].some(([address, peer]) => this.#held.get(address) !== gatewayOf(peer));
+      [...this.#wanted].some(([address, peer]) => this.#held.get(address) !== this.#gatewayOf(peer));
     if (isMissing) await this.add();
     return isMissing;
   }
@@ -148,6 +168,20 @@ export class MemberRoutes {
     this.#subnets.clear();
     await this.look();
     await this.prune();
+  }
+
+  *#unusedNeighbours(): Generator<Line> {
+    if (this.#neighbours.size === 0) return;
+    const used = new Set(this.#held.values());
+    for (const gateway of this.#neighbours) {
+      if (used.has(gateway)) continue;
+      this.#neighbours.delete(gateway);
+      yield line`neigh del ${word(gateway)} dev ${TUNNEL_DEVICE}`;
+    }
+  }
+
+  #gatewayOf({ index, subnet }: CheckedPeer): IpAddress {
+    return this.#family.version === 4 ? nodeAddress(subnet) : peerGatewayV6(index);
   }
 
   get #bits(): number {
@@ -182,12 +216,8 @@ export class MemberRoutes {
 }
 
 /** How packets to a peer's tasks leave: the only place that chooses the device. */
-function wayTo(peer: CheckedPeer): Line {
-  return line`via ${nodeAddress(peer.subnet)} dev ${TUNNEL_DEVICE} onlink`;
-}
-
-function gatewayOf(peer: CheckedPeer): string {
-  return nodeAddress(peer.subnet);
+function wayTo(gateway: IpAddress): Line {
+  return line`via ${gateway} dev ${TUNNEL_DEVICE} onlink`;
 }
 
 function catchRoute(subnet: string): Line {

@@ -146,6 +146,7 @@ const handlers: Handlers = {
     return { generation: mesh!.generation, ms: performance.now() - before };
   },
   attach: (task) => mesh!.attach(task),
+  adopt: (task) => mesh!.adopt(task),
   detach: (taskId) => mesh!.detach(taskId),
   retain: (taskIds) => mesh!.retain(new Set(taskIds)),
   connections: (task) => mesh!.connections(task),

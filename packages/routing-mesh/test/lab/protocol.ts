@@ -33,6 +33,7 @@ export interface Orders {
   start(self: MeshPeer): void;
   apply(state: MeshState): { generation: number; ms: number };
   attach(task: TaskAttachment): void;
+  adopt(task: TaskAttachment): void;
   detach(taskId: string): void;
   retain(taskIds: readonly string[]): void;
   connections(task: TaskSockets): number;
