@@ -123,10 +123,7 @@ if (problem === undefined) {
     await cluster.apply();
     t.deepEqual(await cluster.ask(task, WORLD_V6), { task: 'world', address: '2001:2::2' });
     t.regex(await cluster.failure(closed, WORLD_V6), /UNREACH/);
-    t.is(
-      await task.agent.upload({ host: WORLD_V6, port: TASK_PORT, bytes: 64 * 1024 }),
-      64 * 1024,
-    );
+    t.is(await task.agent.upload({ host: WORLD_V6, port: TASK_PORT, bytes: 64 * 1024 }), 64 * 1024);
   });
 
   test.serial('a table of IPv6 is there while a network needs it, and is restored', async (t) => {

@@ -157,7 +157,9 @@ export class MemberRoutes {
     const isMissing =
       (!this.#hasRule && (this.#wanted.size > 0 || this.#subnets.size > 0)) ||
       [...this.#subnets].some((subnet) => !this.#heldSubnets.has(subnet)) ||
-      [...this.#wanted].some(([address, peer]) => this.#held.get(address) !== this.#gatewayOf(peer));
+      [...this.#wanted].some(
+        ([address, peer]) => this.#held.get(address) !== this.#gatewayOf(peer),
+      );
     if (isMissing) await this.add();
     return isMissing;
   }

@@ -102,6 +102,17 @@ export interface Orders {
     endpoints: number;
     rounds: number;
   }): number[];
+  /**
+   * One network with a task here and `services` services of `members` tasks each on other nodes. Milliseconds of each
+   * change of one member, of the first state, and of changes that only one member's address makes.
+   */
+  measureVips(options: {
+    peers: readonly MeshPeer[];
+    task: TaskAttachment;
+    services: number;
+    members: number;
+    rounds: number;
+  }): { firstMs: number; serving: number[]; moving: number[]; attaching: number[] };
   pid(): number;
   rssBytes(): number;
 }
