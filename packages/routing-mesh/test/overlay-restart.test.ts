@@ -120,7 +120,7 @@ if (problem === undefined) {
     const namespaces = [0, 1, 2, 3].map((i) => cluster.lab.emptyNamespace(`c${i}`));
     const before = held(cluster.nodes[0]!);
     const logged = await agent.logged();
-    const networks = 200;
+    const networks = 40;
     const tasks = 5;
     for (let n = 0; n < networks; n++) {
       const subnet = `10.${1 + (n >> 8)}.${n & 255}.0/24`;

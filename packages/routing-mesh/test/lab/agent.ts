@@ -425,14 +425,17 @@ const handlers: Handlers = {
     };
     await mesh!.attach(task);
     const firstMs = await apply();
-    const [serving, moving, attaching]: number[][] = [[], [], []];
+    const [serving, servingCpu, moving, attaching]: number[][] = [[], [], [], []];
     for (let round = 0; round < rounds; round++) {
-      const i = (round >> 1) * size;
+      const i = ((round >> 1) % count) * size;
       members = members.with(i, make(i, 0, round % 2 === 1));
+      const before = process.cpuUsage();
       serving!.push(await apply());
+      const { user, system } = process.cpuUsage(before);
+      servingCpu!.push((user + system) / 1000);
     }
     for (let round = 0; round < rounds; round++) {
-      const i = (round >> 1) * size;
+      const i = ((round >> 1) % count) * size;
       members = members.with(i, make(i, round % 2 === 0 ? 200_000 : 0, true));
       moving!.push(await apply());
     }
@@ -443,7 +446,13 @@ const handlers: Handlers = {
     }
     await mesh!.detach(task.taskId);
     await mesh!.apply({ generation: generation + 1, peers, ports: [] });
-    return { firstMs, serving: serving!, moving: moving!, attaching: attaching! };
+    return {
+      firstMs,
+      serving: serving!,
+      servingCpu: servingCpu!,
+      moving: moving!,
+      attaching: attaching!,
+    };
   },
   pid: () => process.pid,
   rssBytes: () => process.memoryUsage.rss(),

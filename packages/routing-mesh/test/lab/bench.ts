@@ -9,13 +9,6 @@ const UPDATES = [
   [1, 500],
   [1000, 5],
 ] as const;
-/** Services with a virtual address, and members of each. */
-const VIPS = [
-  [1, 5],
-  [100, 5],
-  [1000, 5],
-  [5000, 5],
-] as const;
 const TASKS = 100;
 const PARALLEL = 2;
 
@@ -50,33 +43,6 @@ try {
   };
   await Promise.all(Array.from({ length: PARALLEL }, worker));
   report(`attach, ${TASKS} in a row, ${PARALLEL} at a time`, times);
-  const overlay = {
-    networkId: 'bench',
-    name: 'bench',
-    subnets: ['10.16.0.0/12'],
-    isInternal: false,
-    isEncrypted: false,
-  };
-  for (const [services, members] of VIPS) {
-    const result = await agent.measureVips({
-      peers,
-      task: {
-        taskId: 'overlaytask0',
-        netns: namespaces[0]!,
-        attachments: [{ networkId: 'bench', overlay, addresses: ['10.16.0.10/32'] }],
-      },
-      services,
-      members,
-      rounds: ROUNDS,
-    });
-    const megabytes = Math.round((await agent.rssBytes()) / 1e6);
-    console.log(
-      `${services} services of ${members} members on one network: first state ${Math.round(result.firstMs)} ms (${megabytes} MB resident)`,
-    );
-    report('  a member serves or not', result.serving);
-    report('  a member has another address', result.moving);
-    report('  attach of a task', result.attaching);
-  }
 } finally {
   await cluster.close();
 }

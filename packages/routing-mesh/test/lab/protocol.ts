@@ -103,8 +103,8 @@ export interface Orders {
     rounds: number;
   }): number[];
   /**
-   * One network with a task here and `services` services of `members` tasks each on other nodes. Milliseconds of each
-   * change of one member, of the first state, and of changes that only one member's address makes.
+   * One network with a task here and `services` services of `members` tasks each on other nodes. Milliseconds of the
+   * first state, of each change of one member (also of the processor), and of each attach.
    */
   measureVips(options: {
     peers: readonly MeshPeer[];
@@ -112,7 +112,7 @@ export interface Orders {
     services: number;
     members: number;
     rounds: number;
-  }): { firstMs: number; serving: number[]; moving: number[]; attaching: number[] };
+  }): Record<'serving' | 'servingCpu' | 'moving' | 'attaching', number[]> & { firstMs: number };
   pid(): number;
   rssBytes(): number;
 }
