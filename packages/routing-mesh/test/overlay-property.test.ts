@@ -117,6 +117,7 @@ class World {
         this.services.set(service, {
           serviceId: service,
           name: service,
+          allow: undefined,
           networks: new Map(
             own.map((one): [NetworkId, { aliases: string[]; vips: readonly IpAddress[] }] => [
               one.networkId,
@@ -167,7 +168,7 @@ class World {
       if (!this.isReachable(address)) faults.push(`${address} lost its route while in use`);
     }
     for (const family of FAMILIES) {
-      const changes = new ElementChanges(family);
+      const changes = new ElementChanges(family.name);
       this.walls.get(family)!.takeChanges(changes);
       this.vips.get(family)!.takeChanges(changes);
       faults.push(...this.sets.get(family)!.write(changes.text()));

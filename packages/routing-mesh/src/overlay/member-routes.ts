@@ -8,7 +8,6 @@ import {
   CATCH_METRIC,
   OVERLAY_TABLE,
   peerGatewayV6,
-  peerMac,
   ROUTE_PROTOCOL,
   RULE_PREF_OVERLAY,
   TUNNEL_DEVICE,
@@ -39,8 +38,6 @@ export class MemberRoutes {
   #touched = new Set<string>();
   #subnets = new Set<string>();
   #heldSubnets = new Set<string>();
-  /** Gateways that the tunnel has neighbour entries for; those of IPv4 are the tunnel's own. */
-  #neighbours = new Set<string>();
   #hasRule = false;
   #isUnknown = true;
 
@@ -71,17 +68,14 @@ export class MemberRoutes {
 
   /** Looks at what the kernel has. */
   async look(): Promise<void> {
-    const isV6 = this.#family.version === 6;
-    const [routes, catches, rules, neighbours] = await Promise.all([
+    const [routes, catches, rules] = await Promise.all([
       this.#list<RouteListing>(words`route show table ${OVERLAY_TABLE}`),
       this.#list<RouteListing>(words`route show table main proto ${ROUTE_PROTOCOL}`),
       this.#list<{ priority: number }>(words`rule show`),
-      isV6 ? this.#list<{ dst: string }>(words`neigh show dev ${TUNNEL_DEVICE} nud permanent`) : [],
     ]);
     this.#held = new Map(
       routes.map(({ dst, gateway = '' }) => [parseIpAddress(dst) ?? dst, gateway]),
     );
-    this.#neighbours = new Set(neighbours.map(({ dst }) => dst));
     this.#heldSubnets = new Set(
       catches.map(({ dst }) => (parseIpAddress(dst) === undefined ? dst : `${dst}/${this.#bits}`)),
     );
@@ -103,18 +97,11 @@ export class MemberRoutes {
       if (!this.#heldSubnets.has(subnet)) batch.push(line`route replace ${catchRoute(subnet)}`);
     }
     const added: [string, IpAddress][] = [];
-    const gateways = new Set(this.#neighbours);
     for (const address of this.#touched) {
       const peer = this.#wanted.get(address as IpAddress);
       if (peer === undefined) continue;
       const gateway = this.#gatewayOf(peer);
       if (this.#held.get(address) === gateway) continue;
-      if (this.#family.version === 6 && !gateways.has(gateway)) {
-        gateways.add(gateway);
-        batch.push(
-          line`neigh replace ${gateway} lladdr ${peerMac(peer.index)} dev ${TUNNEL_DEVICE} nud permanent`,
-        );
-      }
       batch.push(
         line`route replace ${this.#alone(address)} ${wayTo(gateway)} table ${OVERLAY_TABLE}`,
       );
@@ -125,7 +112,6 @@ export class MemberRoutes {
     this.#hasRule ||= isNeeded;
     for (const subnet of this.#subnets) this.#heldSubnets.add(subnet);
     for (const [address, gateway] of added) this.#held.set(address, gateway);
-    this.#neighbours = gateways;
   }
 
   /** Removes what is not wanted. */
@@ -137,7 +123,6 @@ export class MemberRoutes {
       batch.push(line`route del ${this.#alone(address)} table ${OVERLAY_TABLE}`);
     }
     this.#touched.clear();
-    if (batch.length > 0) batch.push(...this.#unusedNeighbours());
     for (const subnet of this.#heldSubnets) {
       if (this.#subnets.has(subnet)) continue;
       this.#heldSubnets.delete(subnet);
@@ -172,16 +157,7 @@ export class MemberRoutes {
     await this.prune();
   }
 
-  *#unusedNeighbours(): Generator<Line> {
-    if (this.#neighbours.size === 0) return;
-    const used = new Set(this.#held.values());
-    for (const gateway of this.#neighbours) {
-      if (used.has(gateway)) continue;
-      this.#neighbours.delete(gateway);
-      yield line`neigh del ${word(gateway)} dev ${TUNNEL_DEVICE}`;
-    }
-  }
-
+  /** The tunnel has a neighbour entry for it. */
   #gatewayOf({ index, subnet }: CheckedPeer): IpAddress {
     return this.#family.version === 4 ? nodeAddress(subnet) : peerGatewayV6(index);
   }

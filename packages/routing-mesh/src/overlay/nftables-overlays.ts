@@ -6,7 +6,6 @@ import type { Kernel } from '../kernel/kernel.js';
 import { peerMac, type TaskId } from '../layout.js';
 import { familyOf, type Family } from '../table/family.js';
 import type { FoundLink } from '../links/task-links.js';
-import { forwardIpv6 } from './ipv6-forwarding.js';
 import { isIn, LocalNetworks, type LocalPlace } from './local-networks.js';
 import { type Entry, MemberIndex } from './member-index.js';
 import { MemberRoutes } from './member-routes.js';
@@ -130,9 +129,6 @@ export class NftablesOverlays implements OverlayNetworks {
       overlay === undefined ? [] : { place, overlay, addresses },
     );
     this.#local.attach(task.taskId, places);
-    const { kernel, logger } = this.#options;
-    const isV6 = places.some(({ overlay }) => overlay.subnets.some(({ isIpv6 }) => isIpv6));
-    if (isV6) await forwardIpv6(kernel, logger);
   }
 
   async detach(taskIds: readonly TaskId[]): Promise<void> {
