@@ -10,6 +10,7 @@ import type {
 } from '@swarm/api';
 import type { Kernel } from './kernel/kernel.js';
 import type { Sockets } from './kernel/sockets.js';
+import type { ResolverProcess } from './names/resolver-process.js';
 
 /** A port of a task that is published on its own node only. */
 export interface HostPort {
@@ -57,6 +58,22 @@ export interface TaskAttachment {
   readonly attachments: readonly NetworkAttachment[];
   /** These go to the task's first IPv4 address. */
   readonly hostPorts?: readonly HostPort[];
+  /**
+   * Names of the task itself, which it finds on its overlay networks from its first instruction. One that cannot be
+   * a host name is left out.
+   */
+  readonly names?: readonly string[];
+  /** Asked for names that the cluster does not know, in place of the host's name servers. */
+  readonly nameservers?: readonly string[];
+}
+
+/** Clients that no rule of a task's service admits. */
+export interface TaskRefusals {
+  readonly taskId: string;
+  /** Attempts since the last report: packets, of which a refused TCP connection has one. */
+  readonly count: number;
+  /** One of them. The port is 0 for protocols without ports. */
+  readonly last: { readonly from: string; readonly protocol: string; readonly port: number };
 }
 
 /** Where to look for a running task's sockets. */
@@ -68,6 +85,8 @@ export interface TaskSockets {
   readonly addresses: readonly string[];
   /** Its target ports. */
   readonly ports: readonly { readonly protocol: PortProtocol; readonly port: number }[];
+  /** Others reach it on every port, as on an overlay network: connections to whatever it listens on count. */
+  readonly isOpen?: boolean;
 }
 
 export type { MeshBackendName };
@@ -137,6 +156,9 @@ export interface Mesh {
   /** Calls the listener after each change of `conflicts`. @returns ends that */
   watchConflicts(listener: () => void): () => void;
 
+  /** Calls the listener when clients of a task were refused because no rule of its service admits them. */
+  watchRefusals(listener: (refusals: TaskRefusals) => void): () => void;
+
   /** `keep` leaves the kernel as it is: traffic continues while the daemon restarts. */
   close(options: { readonly keep: boolean }): Promise<void>;
 }
@@ -152,6 +174,8 @@ export interface MeshOptions {
   readonly clock: Clock;
   readonly kernel: Kernel;
   readonly sockets: Sockets;
+  /** Answers tasks on overlay networks; absent: they have no names. Unused by userspace. */
+  readonly resolver?: ResolverProcess;
   /** 0 to 1, as `Math.random`. */
   readonly random: () => number;
   /** How often nftables checks whether somebody flushed our table, ms. Default 15000. */

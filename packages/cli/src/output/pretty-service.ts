@@ -11,6 +11,7 @@ import type {
   UpdateConfig,
   UpdateStatus,
 } from '@swarm/api';
+import { shownRules } from '../flags/allow.js';
 import { showControls } from '@swarm/api/client';
 import { goDuration, humanBytes, humanDuration } from './time.js';
 
@@ -45,6 +46,8 @@ export function prettyService(
   const networks = (task.Networks ?? []).map(({ Target }) => nameOf(Target));
   if (networks.length > 0) lines.push(`Networks:\t${networks.join(' ')}`);
   lines.push(`Endpoint Mode:\t${spec.EndpointSpec?.Mode ?? 'vip'}`);
+  const allow = spec.EndpointSpec?.Allow;
+  if (allow !== undefined) lines.push(`Allowed:\t${shownRules(allow).join(' ') || 'nobody'}`);
   const vips = service.Endpoint.VirtualIPs ?? [];
   if (vips.length > 0)
     lines.push('Virtual IPs:', ...vips.map((each) => ` ${nameOf(each.NetworkID)}:\t${each.Addr}`));

@@ -37,6 +37,8 @@ export const FEATURE_LEVELS: FeatureLevels = {
   kinds: {},
   actions: {},
   fields: [
+    // Without it a service is open to everybody.
+    { kind: 'service', path: 'Spec.EndpointSpec.Allow', level: 5, below: 'refuse' },
     // Below, only the cluster itself makes networks, see NETWORKS_LEVEL.
     { kind: 'network', path: 'Creation', level: NETWORKS_LEVEL, below: 'omit' },
     // Without it the next leader makes the network again.

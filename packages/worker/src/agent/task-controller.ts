@@ -2,15 +2,17 @@ import {
   backoffMs,
   compareStates,
   isTerminal,
+  pause,
   type Task,
   type TaskState,
   type TaskStatus,
 } from '@swarm/api';
+import type { TaskRefusals } from '@swarm/routing-mesh';
 import type { LeftTask, TaskEnd } from '../runtime/runtime.js';
 import { messageOf, RuntimeError } from '../runtime/runtime-error.js';
 import type { StoredTask } from './agent-storage.js';
 import { lastLine } from './last-line.js';
-import { PREPARE_RETRY_MS, PREPARE_TRIES } from './limits.js';
+import { PREPARE_RETRY_MS, PREPARE_TRIES, RETRY_MS } from './limits.js';
 import { type KnownTask, ObservedTask } from './observed-task.js';
 import { aborted } from './signal.js';
 import type { TaskHost } from './task-host.js';
@@ -36,6 +38,9 @@ export class TaskController {
   readonly #revival: TaskRevival;
   readonly #stop: TaskStop;
   readonly #done: Promise<void>;
+
+  /** Attempts of clients that were refused while this daemon ran. */
+  #refused = 0;
 
   constructor(known: KnownTask, host: TaskHost) {
     const observed = new ObservedTask(known, host);
@@ -79,6 +84,18 @@ export class TaskController {
   /** Of a change that could not be read whole, the desired state still counts. */
   raise(desired: TaskState): void {
     this.#observed.raise(desired);
+  }
+
+  /** Tells how many clients no rule of its service admits. Another message of a running task comes first. */
+  refused({ count, last }: TaskRefusals): void {
+    const { State, Ready } = this.#observed.status;
+    if (State !== 'running' || Ready === false || this.#observed.isUnwanted) return;
+    this.#refused += count;
+    const attempts = this.#refused === 1 ? '1 attempt' : `${this.#refused} attempts`;
+    const port = last.port === 0 ? last.protocol : `${last.protocol}/${last.port}`;
+    this.#observed.set({
+      Message: `running; refused ${attempts} to reach it that no rule of its service allows, one from ${last.from} to ${port}`,
+    });
   }
 
   /**
@@ -153,6 +170,7 @@ export class TaskController {
     if (found?.state === 'running') {
       // A userspace mesh forgets with its process where a task without a network listens.
       if (this.#observed.status.Address !== undefined) await this.#reattach();
+      else void this.#adopt();
       // An agent of an earlier version did not report them, and took the target port for one left open.
       const ports = portsOf(this.#observed.task, ({ TargetPort }) => TargetPort);
       if (this.#observed.status.PortStatus === undefined && ports.ports !== undefined)
@@ -169,6 +187,23 @@ export class TaskController {
       await this.#preparation.attach();
     } catch (error) {
       this.#observed.logger.error({ error: messageOf(error) }, 'could not reattach a task');
+    }
+  }
+
+  /** In the background: the task runs, and may have to stop meanwhile. */
+  async #adopt(): Promise<void> {
+    for (let tries = 1; !this.#observed.unwanted.aborted; tries += 1) {
+      try {
+        await this.#preparation.adopt();
+        return;
+      } catch (error) {
+        if (this.#observed.unwanted.aborted || this.#observed.closed.aborted) return;
+        this.#observed.logger.error(
+          { error: messageOf(error) },
+          'could not take over the networks of a task, trying again',
+        );
+        await pause(this.#host.clock, backoffMs(tries, RETRY_MS));
+      }
     }
   }
 
