@@ -30,7 +30,7 @@ const BOTH = {
 const SMALL = { Subnets: [{ Subnet: '10.7.0.0/29', Gateway: '10.7.0.3' }], VNI: 4099 };
 
 /** The loops that give addresses, over one store; `restart` stands for a change of leader. */
-class Leader {
+class LeaderWithVips {
   readonly clock = new VirtualClock(START_MS);
   readonly store: TestStore = createTestStore({ clock: this.clock });
   #loops: ControlLoop[] = [];
@@ -80,7 +80,7 @@ class Leader {
 const networksOf = (targets: readonly string[]) => targets.map((Target) => ({ Target }));
 
 async function leader(networks: Readonly<Record<string, Pick<Network, 'Subnets' | 'VNI'>>>) {
-  const made = new Leader();
+  const made = new LeaderWithVips();
   await put(made.store, 'cluster', clusterDraft('c'));
   await put(made.store, 'network', ingressDraft());
   for (const [id, allocation] of Object.entries(networks))
