@@ -60,7 +60,7 @@ export class GuardSection implements TableSection {
   }
 
   rules(_place: TablePlace): SectionRules {
-    const { name: ip, addressType: type, version } = this.#family;
+    const { name: ip, addressType: type, version, only } = this.#family;
     const to = `${ip} daddr . meta l4proto . th dport`;
     const port = 'inet_proto . inet_service';
     const unreachable = version === 4 ? 'icmp port-unreachable' : 'icmpv6 port-unreachable';
@@ -99,7 +99,7 @@ export class GuardSection implements TableSection {
         forwarded: [`ct direction original ${ip} daddr @guarded jump guard`],
         origin_local: [
           `ct direction reply ${ip} saddr @guarded ct mark & ${mask} != 0 meta mark set ct mark`,
-          `ct direction reply ct state related ct mark & ${mask} != 0 meta mark set ct mark`,
+          `${only} ct direction reply ct state related ct mark & ${mask} != 0 meta mark set ct mark`,
         ],
       },
       referred: ['guard_refuse', 'guard'],
