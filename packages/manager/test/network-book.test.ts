@@ -136,6 +136,7 @@ test('a subnet that overlaps is refused, and the error says with what', async (t
     ['10.255.0.0/24', /10\.240\.0\.0\/12 of the ingress network/],
     ['198.18.0.0/24', /the address 198\.18\.0\.1 of node w1/],
     ['fd01::8:0/112', /fd01::\/64 of network a/],
+    ['fd73:7761:726d::/64', /fd73:7761:726d::\/96 of the ingress network/],
   ] as const) {
     const asked = { subnets: [subnet], ipv6: subnet.includes(':') };
     const error = await t.throwsAsync(make(store, book, 'b', asked), { instanceOf: ApiError });
