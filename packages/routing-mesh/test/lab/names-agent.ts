@@ -2,11 +2,12 @@
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { decode, type DecodedPacket, encode, type Packet } from 'dns-packet';
-import { type Logger, systemClock } from '@swarm/api';
+import { type Logger, parseIpAddress, systemClock } from '@swarm/api';
 import { readAttachment } from '../../src/attachment.js';
 import { ResolverNames } from '../../src/names/resolver-names.js';
 import { parseTaskId } from '../../src/layout.js';
 import { systemResolver } from '../../src/system/names/system-resolver.js';
+import type { NetworkView } from '../../src/overlay/network-view.js';
 import type { TaskAttachment } from '../../src/mesh.js';
 import { type PlainView, readView } from '../support/name-views.js';
 
@@ -52,6 +53,7 @@ function note(level: string, fields: object, message: string): void {
 }
 
 let names: ResolverNames | undefined;
+let networks: readonly NetworkView[] = [];
 const holding = new Set<Socket>();
 const servers = new Map<string, { udp: UdpSocket; tcp: Server; asked: number }>();
 
@@ -63,7 +65,25 @@ const handlers = {
       logger,
     });
   },
-  apply: (views: readonly PlainView[]) => names!.apply({ networks: views.map(readView) }),
+  /** @returns how long it took, in ms */
+  async apply(views: readonly PlainView[]): Promise<number> {
+    networks = views.map(readView);
+    const startMs = performance.now();
+    await names!.apply({ networks });
+    return performance.now() - startMs;
+  },
+  /** Applies what was applied last with another address of the first service. @returns how long it took, in ms */
+  async change(networkId: string, round: number): Promise<number> {
+    networks = networks.map((view) => {
+      if (view.overlay.networkId !== networkId) return view;
+      const [first, ...rest] = view.services;
+      const vips = [parseIpAddress(`10.3.0.${round}`)!];
+      return { ...view, services: [{ ...first!, vips }, ...rest] };
+    });
+    const startMs = performance.now();
+    await names!.apply({ networks });
+    return performance.now() - startMs;
+  },
   attach: (task: TaskAttachment) => names!.attach(readAttachment(task)),
   detach: (taskIds: readonly string[]) => names!.detach(taskIds.map((id) => parseTaskId(id)!)),
   retain: (taskIds: readonly string[]) => names!.retain(new Set(taskIds)),
