@@ -154,17 +154,25 @@ export class OverlayCluster {
     return service;
   }
 
+  /** Gives a service rules; undefined opens it. */
+  allow(serviceId: string, allow: MeshService['allow']): void {
+    const before = this.#services.get(serviceId) ?? { serviceId, name: serviceId, networks: [] };
+    const { allow: _, ...open } = before;
+    this.#services.set(serviceId, allow === undefined ? open : { ...open, allow });
+  }
+
   publish(
     publishedPort: number,
     tasks: readonly OverlayTask[],
     protocol: 'tcp' | 'udp' = 'tcp',
+    serviceId = 'published',
   ): void {
     this.#ports = [
       ...this.#ports,
       {
         protocol,
         publishedPort,
-        serviceId: 'published',
+        serviceId,
         endpoints: tasks.map((task) => ({
           taskId: task.taskId,
           nodeId: task.node.peer.nodeId,
