@@ -78,9 +78,9 @@ export function nftablesParts(options: PartOptions, nft: Nft): MeshParts {
     sections: [
       hostPorts,
       peers,
-      ports,
       walls.get(IPV4)!,
       vips.get(IPV4)!,
+      ports,
       new IsolationSection(),
       guards.get(IPV4)!,
     ],

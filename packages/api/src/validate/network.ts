@@ -6,6 +6,7 @@ import {
   USER_VNI_FIRST,
   VNI_LAST,
 } from '../network/layout.js';
+import { ENCRYPTED_OPTION, MTU_OPTION } from '../network/overlay-options.js';
 import { predefinedNetwork } from '../network/predefined.js';
 import { Subnet } from '../network/subnet.js';
 import type { NetworkSpec } from '../objects/others.js';
@@ -14,9 +15,7 @@ import { specialUse } from './address-pools.js';
 import { type Decoded, flag, list, map, object, text, unserved } from './field.js';
 import { checkDnsName } from './names.js';
 
-/** Options of the overlay driver. */
-export const ENCRYPTED_OPTION = 'encrypted';
-export const MTU_OPTION = 'com.docker.network.driver.mtu';
+/** The VNI of a network, which the cluster chooses if it is not given. */
 export const VNI_OPTION = 'com.docker.network.driver.overlay.vxlanid_list';
 const OPTIONS: readonly string[] = [ENCRYPTED_OPTION, MTU_OPTION, VNI_OPTION];
 /** The smallest packets that every IPv4 and IPv6 host must take (RFC 791, RFC 8200), and the largest. */
@@ -260,12 +259,6 @@ function checkIngress(spec: NetworkSpec): void {
         'leave it out',
     );
   }
-}
-
-/** Whether the network's packets must not cross between hosts in clear text. */
-export function isEncrypted({ DriverOpts }: Pick<NetworkSpec, 'DriverOpts'>): boolean {
-  const value = DriverOpts[ENCRYPTED_OPTION];
-  return value !== undefined && value !== 'false';
 }
 
 function refuse(message: string): never {
