@@ -9,6 +9,8 @@ import {
 } from '@swarm/api';
 import type { Word } from './kernel/words.js';
 
+export { addressBytes } from './address-bytes.js';
+
 /** An IPv4 address as a dotted quad. */
 export type Ipv4Address = IpAddress & { readonly __ipv4: never };
 /** An IPv4 subnet as a word of commands: `10.240.3.0/24`. Made only by {@link subnetText}. */
@@ -38,16 +40,4 @@ export function taskAddresses(block: SubnetText): Ipv4Address[] {
     { length: Math.max(0, count) },
     (_, i) => subnet.addressAt(TASK_OFFSET_FIRST + i) as Ipv4Address,
   );
-}
-
-/** The 4 or 16 bytes of an address. */
-export function addressBytes(address: IpAddress): number[] {
-  if (!isIpv6(address)) return address.split('.').map(Number);
-  const [head = '', tail] = address.split('::');
-  const words = (part: string): number[] =>
-    part === '' ? [] : part.split(':').map((word) => Number.parseInt(word, 16));
-  const first = words(head);
-  const last = words(tail ?? '');
-  const gap = new Array<number>(8 - first.length - last.length).fill(0);
-  return [...first, ...gap, ...last].flatMap((word) => [word >> 8, word & 0xff]);
 }

@@ -4,7 +4,7 @@
 import { closeSync, readdirSync, readlinkSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import { setPriority } from 'node:os';
-import { SerialQueue } from '@swarm/api';
+import { SerialQueue } from '@swarm/api/address';
 import { NameResolver } from '../../names/name-resolver.js';
 import { resolverOrderShape } from '../../names/resolver-orders.js';
 import { onFrames, sendFrame } from './frames.js';
