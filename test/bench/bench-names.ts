@@ -33,7 +33,7 @@ export async function benchNames(
   const problem = labProblem();
   if (problem !== undefined) throw new Error(`scripts/bench names cannot run: ${problem}`);
   const notes = [
-    `${availableParallelism()} processors, load average ${loadavg()[0]!.toFixed(1)} at the start; clients run beside the resolver`,
+    `${availableParallelism()} processors, load average ${loadavg()[0]!.toFixed(1)} at the start; clients run beside the resolver, with its priority`,
     `${ASKING} tasks ask, with ${AT_ONCE} questions each at a time`,
   ];
   const lab = new NamesLab('bn');

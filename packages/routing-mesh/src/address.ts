@@ -7,9 +7,10 @@ import {
   TASK_OFFSET_FIRST,
   taskOffsetLast,
 } from '@swarm/api';
+import { addressBytes } from './address-bytes.js';
 import type { Word } from './kernel/words.js';
 
-export { addressBytes } from './address-bytes.js';
+export { addressBytes };
 
 /** An IPv4 address as a dotted quad. */
 export type Ipv4Address = IpAddress & { readonly __ipv4: never };
