@@ -56,7 +56,10 @@ function note(level: string, fields: object, message: string): void {
 let names: ResolverNames | undefined;
 let networks: readonly NetworkView[] = [];
 const holding = new Set<Socket>();
-const servers = new Map<string, { udp: UdpSocket; tcp: Server; asked: number }>();
+const servers = new Map<
+  string,
+  { udp: UdpSocket; tcp: Server; asked: number; waiting: number; most: number }
+>();
 
 const handlers = {
   open(folder: string, resolvConf: string): void {
@@ -99,7 +102,7 @@ const handlers = {
 
   async startServer({ address, names: known, delayMs = 0, isSilent = false }: ServerPlan) {
     const udp = createSocket('udp4');
-    const entry = { udp, tcp: createServer(), asked: 0 };
+    const entry = { udp, tcp: createServer(), asked: 0, waiting: 0, most: 0 };
     const answer = (question: Buffer): Buffer => {
       const { id = 0, questions = [], additionals = [] } = decode(question);
       const found = known[questions[0]?.name.toLowerCase() ?? ''];
@@ -117,13 +120,18 @@ const handlers = {
     };
     udp.on('message', (question, from) => {
       entry.asked += 1;
+      entry.waiting += 1;
+      entry.most = Math.max(entry.most, entry.waiting);
       if (isSilent) return;
       let reply = answer(question);
       if (reply.length > 512) {
         const { id = 0, questions = [] } = decode(question);
         reply = encode({ type: 'response', id, flags: 0x380, questions });
       }
-      setTimeout(() => udp.send(reply, from.port, from.address), delayMs);
+      setTimeout(() => {
+        entry.waiting -= 1;
+        udp.send(reply, from.port, from.address);
+      }, delayMs);
     });
     entry.tcp.on('connection', (client) => {
       client.on('error', () => {});
@@ -143,6 +151,8 @@ const handlers = {
     servers.delete(address);
   },
   serverAsked: (address: string): number => servers.get(address)?.asked ?? 0,
+  /** The most questions that it had at a time and had not answered. */
+  mostWaiting: (address: string): number => servers.get(address)?.most ?? 0,
 
   /** Opens connections that say nothing. @returns how many stand after a while */
   async hold(count: number): Promise<number> {
