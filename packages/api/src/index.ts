@@ -17,6 +17,7 @@ export * from './objects/common.js';
 export * from './objects/needs.js';
 export * from './objects/node.js';
 export * from './objects/others.js';
+export * from './objects/node-paths.js';
 export * from './objects/port-conflict.js';
 export * from './objects/raft.js';
 export * from './objects/removed-node.js';

@@ -33,6 +33,8 @@ export interface CheckedPeer {
   readonly down: boolean;
   /** There is no tunnel to it: its tasks are reached at `address`. */
   readonly userspace: boolean;
+  /** It answers probes of the path to it. */
+  readonly probed: boolean;
 }
 
 /** Whether kernel and routes treat two peers the same. */
@@ -137,7 +139,7 @@ export function fieldsOf(value: unknown, what: string): Fields {
 
 /** @throws BadPart */
 export function readPeer(value: unknown, ingress: Subnet): CheckedPeer {
-  const { nodeId, index, address, subnet, down, userspace } = fieldsOf(value, 'a peer');
+  const { nodeId, index, address, subnet, down, userspace, probed } = fieldsOf(value, 'a peer');
   if (!isObjectId(nodeId)) throw new BadPart('its node id is invalid');
   if (!Number.isInteger(index) || (index as number) < 1 || (index as number) > MAX_PEER_INDEX) {
     throw new BadPart(`its index is not within 1 to ${MAX_PEER_INDEX}`);
@@ -156,6 +158,7 @@ export function readPeer(value: unknown, ingress: Subnet): CheckedPeer {
     subnet: block,
     down: down === true,
     userspace: userspace === true,
+    probed: probed === true,
   };
 }
 

@@ -16,6 +16,9 @@ import { VethLinks } from './links/veth-links.js';
 import type { MeshBackendName } from './mesh.js';
 import { noOverlayNetworks, type OverlayNetworks } from './overlay/overlay-networks.js';
 import { noServiceNames, type ServiceNames } from './names/service-names.js';
+import { type Paths, noPaths } from './paths/paths.js';
+import { ProbedPaths } from './paths/probed-paths.js';
+import { ProbeSection } from './paths/probe-section.js';
 import { ProcProbe } from './probe/proc-probe.js';
 import { type HostPrograms, noHostPrograms } from './programs/host-programs.js';
 import { ProcPrograms } from './programs/proc-programs.js';
@@ -30,6 +33,7 @@ import { VxlanTunnel } from './tunnel/vxlan-tunnel.js';
 export interface MeshParts {
   readonly backend: MeshBackendName;
   readonly tunnel: Tunnel;
+  readonly paths: Paths;
   readonly links: TaskLinks;
   readonly balancer: LoadBalancer;
   readonly overlay: OverlayNetworks;
@@ -62,7 +66,7 @@ export function nftablesParts(options: PartOptions, nft: Nft): MeshParts {
     kernel,
     nft,
     // A host port takes precedence over a published one; packets for nobody are dropped last.
-    sections: [hostPorts, peers, ports, new IsolationSection()],
+    sections: [hostPorts, peers, ports, new ProbeSection(), new IsolationSection()],
     ingressNetwork,
     dataPathPort,
     logger,
@@ -71,6 +75,7 @@ export function nftablesParts(options: PartOptions, nft: Nft): MeshParts {
   return {
     backend: 'nftables',
     tunnel: new VxlanTunnel({ kernel, logger, clock, port: dataPathPort, section: peers }),
+    paths: new ProbedPaths(options),
     links: new VethLinks({ kernel, logger }),
     balancer: new NftablesBalancer({
       kernel,
@@ -94,6 +99,7 @@ export function userspaceParts(options: PartOptions): MeshParts {
   return {
     backend: 'userspace',
     tunnel: noTunnel,
+    paths: noPaths,
     links: new SharedNetwork(),
     balancer: new UserspaceBalancer(options),
     overlay: noOverlayNetworks,

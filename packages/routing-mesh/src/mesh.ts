@@ -4,6 +4,7 @@ import type {
   MeshBackendName,
   MeshPeer,
   MeshState,
+  NodePaths,
   PortConflict,
   PortKey,
   PortProtocol,
@@ -135,6 +136,15 @@ export interface Mesh {
    * daemon needs them. Each comes back by itself within seconds once its port is free.
    */
   readonly conflicts: readonly PortConflict[];
+
+  /**
+   * To which nodes packets do not get through the tunnel, or only small ones. Undefined while this node does not
+   * look, as without a tunnel: then the others do not look at the path to it, either.
+   */
+  readonly paths: NodePaths | undefined;
+
+  /** Calls the listener after each change of `paths`. @returns ends that */
+  watchPaths(listener: () => void): () => void;
 
   /** Calls the listener after each change of `conflicts`. @returns ends that */
   watchConflicts(listener: () => void): () => void;

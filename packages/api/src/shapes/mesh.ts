@@ -39,6 +39,7 @@ export const meshPeerShape = record<MeshPeer>({
   subnet: cidr,
   down: optional(flag),
   userspace: optional(flag),
+  probed: optional(flag),
 });
 
 export const meshEndpointShape = record<MeshEndpoint>({

@@ -12,6 +12,7 @@ import type {
   Platform,
   Resources,
 } from '../objects/node.js';
+import type { NodePaths, PathProblem, PathProblemKind } from '../objects/node-paths.js';
 import type { PortConflict } from '../objects/port-conflict.js';
 import { type Program, VERSION_LIMIT, type VersionWindow } from '../program.js';
 import {
@@ -24,6 +25,7 @@ import {
   integer,
   list,
   map,
+  objectId,
   optional,
   port,
   record,
@@ -111,6 +113,17 @@ export const portConflictShape = record<PortConflict>({
   Reason: shortText,
 });
 
+/** Most nodes of which a node says that it does not reach them. */
+export const PATH_PROBLEMS_LIMIT = 64;
+
+export const pathProblemShape = record<PathProblem>({
+  NodeID: objectId,
+  Kind: choice<PathProblemKind>({ blocked: true, mtu: true }),
+  Since: timestamp,
+});
+
+const nodePathsShape = record<NodePaths>({ Problems: list(pathProblemShape, PATH_PROBLEMS_LIMIT) });
+
 /** Cuts long texts. Refuses a description with too many labels, plugins or capabilities. */
 export const nodeDescriptionShape = record<NodeDescription>({
   Hostname: shortText,
@@ -124,6 +137,7 @@ export const nodeDescriptionShape = record<NodeDescription>({
   Program: optional(programShape),
   ListenPort: optional(port),
   PortConflicts: optional(list(portConflictShape, PORT_CONFLICTS_LIMIT)),
+  Paths: optional(nodePathsShape),
 });
 
 /** Most characters of the name of a run of a daemon. */

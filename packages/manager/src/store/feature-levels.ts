@@ -33,7 +33,10 @@ export interface FeatureLevels {
 export const FEATURE_LEVELS: FeatureLevels = {
   kinds: {},
   actions: {},
-  fields: [],
+  fields: [
+    // What nodes report. Without it, no node is looked at.
+    { kind: 'node', path: 'Description.Paths', level: 5, below: 'omit' },
+  ],
 };
 
 /**

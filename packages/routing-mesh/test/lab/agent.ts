@@ -151,6 +151,7 @@ const handlers: Handlers = {
   connections: (task) => mesh!.connections(task),
   listens: (task) => mesh!.listens(task),
   conflicts: () => mesh!.conflicts,
+  paths: () => mesh!.paths,
   close: (options) => mesh!.close(options),
   async createParts({ backend, bindAddresses = [] }) {
     const options = {

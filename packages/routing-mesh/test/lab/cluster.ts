@@ -132,6 +132,7 @@ export class MeshCluster {
     publishedPort: number,
     tasks: readonly Task[],
     protocol: PortProtocol = 'tcp',
+    change?: (state: MeshState) => MeshState,
   ): Promise<void> {
     this.#ports = [
       ...this.#ports.filter(
@@ -149,7 +150,7 @@ export class MeshCluster {
         })),
       },
     ];
-    await this.apply();
+    await this.apply(change);
   }
 
   /** Publishes nothing any more. */

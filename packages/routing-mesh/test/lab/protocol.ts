@@ -1,4 +1,4 @@
-import type { MeshPeer, MeshPort, MeshState, PortConflict } from '@swarm/api';
+import type { MeshPeer, MeshPort, MeshState, NodePaths, PortConflict } from '@swarm/api';
 import type { MeshBackendName, TaskAttachment, TaskSockets } from '../../src/index.js';
 
 /** What a task's server answers: who it is, and whom it sees. */
@@ -38,6 +38,7 @@ export interface Orders {
   connections(task: TaskSockets): number;
   listens(task: TaskSockets): boolean;
   conflicts(): readonly PortConflict[];
+  paths(): NodePaths | undefined;
   close(options: { keep: boolean }): void;
   /** Makes the parts of a mesh without composing them: for contracts of one part. */
   createParts(options: { backend: MeshBackendName; bindAddresses?: readonly string[] }): void;

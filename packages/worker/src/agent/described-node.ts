@@ -46,6 +46,7 @@ export class DescribedNode {
       RuntimeCapabilities: runtime.capabilities,
       MeshBackend: mesh.backend,
       PortConflicts: mesh.conflicts,
+      ...(mesh.paths === undefined ? {} : { Paths: mesh.paths }),
       Program: PROGRAM,
       ...this.#extras,
     });

@@ -8,6 +8,8 @@ import {
   type Labels,
   type LogLine,
   type NodeDescription,
+  PATH_PROBLEMS_LIMIT,
+  pathProblemShape,
   PORT_CONFLICTS_LIMIT,
   portConfigShape,
   portConflictShape,
@@ -58,6 +60,7 @@ export function reportableDescription(description: NodeDescription): NodeDescrip
       | 'Program'
       | 'ListenPort'
       | 'PortConflicts'
+      | 'Paths'
     >
   >({
     TLSInfo: tryRead(tlsInfoShape, description.TLSInfo),
@@ -67,6 +70,7 @@ export function reportableDescription(description: NodeDescription): NodeDescrip
     Program: tryRead(programShape, description.Program),
     ListenPort: tryRead(shape.port, description.ListenPort),
     PortConflicts: conflictsOf(description.PortConflicts),
+    Paths: pathsOf(description.Paths),
   });
   let labels = Engine?.Labels === undefined ? undefined : labelsOf(Engine.Labels);
   let plugins = Engine?.Plugins === undefined ? undefined : pluginsOf(Engine.Plugins);
@@ -124,6 +128,15 @@ function conflictsOf(conflicts: NodeDescription['PortConflicts']) {
   return conflicts
     .slice(0, PORT_CONFLICTS_LIMIT)
     .flatMap((conflict) => tryRead(portConflictShape, conflict) ?? []);
+}
+
+function pathsOf(paths: NodeDescription['Paths']): NodeDescription['Paths'] {
+  if (paths === undefined) return undefined;
+  return {
+    Problems: paths.Problems.slice(0, PATH_PROBLEMS_LIMIT).flatMap(
+      (problem) => tryRead(pathProblemShape, problem) ?? [],
+    ),
+  };
 }
 
 function pluginsOf(plugins: unknown): { readonly Type: string; readonly Name: string }[] {

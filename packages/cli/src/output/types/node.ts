@@ -3,8 +3,10 @@ import type {
   Node,
   NodeDescription,
   NodeMesh,
+  NodePaths,
   NodeSpec,
   NodeStatus,
+  PathProblem,
   Platform,
   PortConflict,
   Program,
@@ -47,6 +49,12 @@ const PORT_CONFLICT = struct<PortConflict>('PortConflict', {
   Reason: STRING,
 });
 
+const PATH_PROBLEM = struct<PathProblem>('PathProblem', {
+  NodeID: STRING,
+  Kind: STRING,
+  Since: TIME,
+});
+
 const DESCRIPTION = struct<NodeDescription>(
   'NodeDescription',
   {
@@ -66,6 +74,7 @@ const DESCRIPTION = struct<NodeDescription>(
     Program: pointerTo(PROGRAM),
     ListenPort: INT,
     PortConflicts: sliceOf(PORT_CONFLICT),
+    Paths: pointerTo(struct<NodePaths>('NodePaths', { Problems: sliceOf(PATH_PROBLEM) })),
   },
   {
     ours: [
@@ -75,6 +84,7 @@ const DESCRIPTION = struct<NodeDescription>(
       'Program',
       'ListenPort',
       'PortConflicts',
+      'Paths',
     ],
   },
 );

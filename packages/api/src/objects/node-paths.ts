@@ -1,0 +1,21 @@
+import type { Timestamp } from './common.js';
+
+/**
+ * - `blocked`: no packet gets through the tunnel and back.
+ * - `mtu`: small ones do, those of full size do not.
+ */
+export type PathProblemKind = 'blocked' | 'mtu';
+
+/** What is wrong with the way of a node's packets through the tunnel to another node. */
+export interface PathProblem {
+  /** The node that it does not reach. */
+  readonly NodeID: string;
+  readonly Kind: PathProblemKind;
+  readonly Since: Timestamp;
+}
+
+/** What a node finds when it looks at the paths to the others. */
+export interface NodePaths {
+  /** Empty when it reaches all that it has looked at. Names the first ones only when there are many. */
+  readonly Problems: readonly PathProblem[];
+}
