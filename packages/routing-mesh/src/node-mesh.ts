@@ -112,14 +112,14 @@ export class NodeMesh implements Mesh {
   }
 
   get paths(): NodePaths | undefined {
-    const { isAnswering, problems } = this.#parts.paths;
+    const { isAnswering, problems, isCutOff } = this.#parts.paths;
     if (!isAnswering) return undefined;
     const Problems = [...problems].map(([NodeID, { kind, sinceMs }]) => ({
       NodeID,
       Kind: kind,
       Since: new Date(sinceMs).toISOString(),
     }));
-    return { Problems };
+    return { Problems, ...(isCutOff ? { CutOff: true } : {}) };
   }
 
   async start(place: MeshPeer): Promise<void> {

@@ -18,4 +18,6 @@ export interface PathProblem {
 export interface NodePaths {
   /** Empty when it reaches all that it has looked at. Names the first ones only when there are many. */
   readonly Problems: readonly PathProblem[];
+  /** It reaches fewer nodes than it does not: the scheduler takes other nodes first. */
+  readonly CutOff?: boolean;
 }

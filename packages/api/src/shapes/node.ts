@@ -122,7 +122,10 @@ export const pathProblemShape = record<PathProblem>({
   Since: timestamp,
 });
 
-const nodePathsShape = record<NodePaths>({ Problems: list(pathProblemShape, PATH_PROBLEMS_LIMIT) });
+const nodePathsShape = record<NodePaths>({
+  Problems: list(pathProblemShape, PATH_PROBLEMS_LIMIT),
+  CutOff: optional(flag),
+});
 
 /** Cuts long texts. Refuses a description with too many labels, plugins or capabilities. */
 export const nodeDescriptionShape = record<NodeDescription>({

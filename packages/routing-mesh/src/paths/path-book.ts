@@ -55,6 +55,8 @@ export class PathBook {
   #places: readonly string[] = [];
   #place = 0;
   #problems: ReadonlyMap<string, FoundProblem> = new Map();
+  /** Peers to which packets of full size get. */
+  readonly #reached = new Set<string>();
   #lastTickMs: number | undefined;
   #lastTurn: number | undefined;
 
@@ -65,6 +67,11 @@ export class PathBook {
   /** What is wrong with which paths, by node id. Another object after each change. */
   get problems(): ReadonlyMap<string, FoundProblem> {
     return this.#problems;
+  }
+
+  /** Whether it reaches fewer peers than it does not reach, of those that it has looked at. */
+  get isCutOff(): boolean {
+    return this.#problems.size > this.#reached.size;
   }
 
   /** Whether there is nobody to look at. */
@@ -110,9 +117,9 @@ export class PathBook {
 
   /** What to send now. Call it every {@link TICK_MS}. */
   tick(now: Moment): readonly Probe[] {
-    const lateMs = now.monotonicMs - (this.#lastTickMs ?? now.monotonicMs) - TICK_MS;
+    const lastMs = this.#lastTickMs;
     this.#lastTickMs = now.monotonicMs;
-    this.#expire(now, lateMs > ANSWER_TIMEOUT_MS / 2);
+    if (lastMs !== undefined) this.#expire(now, lastMs - ANSWER_TIMEOUT_MS);
     const probes: Probe[] = [];
     this.#take(this.#suspect, now, probes);
     this.#takeTurns(now, probes);
@@ -147,15 +154,18 @@ export class PathBook {
     this.#suspect.set(nodeId, watched);
   }
 
-  /** Counts packets as lost that nobody answered in time. */
-  #expire(now: Moment, wasAsleep: boolean): void {
+  /**
+   * Counts packets as lost that nobody answered in time.
+   * @param sentUntilMs a timeout before the last tick. Sockets are read between two ticks, but after a pause of
+   *   this process not before the next one: answers that came in time may still wait
+   */
+  #expire(now: Moment, sentUntilMs: number): void {
     for (const [nodeId, watched] of this.#pending) {
       const { probe, sent } = watched.pending!;
-      // After a pause of this process, answers may wait unread: the packet says nothing.
-      if (!wasAsleep && now.monotonicMs - sent.monotonicMs < ANSWER_TIMEOUT_MS) break;
+      if (sent.monotonicMs > sentUntilMs) break;
       this.#pending.delete(nodeId);
       watched.pending = undefined;
-      if (!wasAsleep && watched.peer.probed) watched.state.lost(probe.size, sent, now);
+      if (watched.peer.probed) watched.state.lost(probe.size, sent, now);
       this.#queue(watched, sent.monotonicMs, now);
     }
   }
@@ -197,6 +207,8 @@ export class PathBook {
     const { state, peer } = watched;
     const { nodeId } = peer;
     this.#note(nodeId, state.problem);
+    if (state.isReached) this.#reached.add(nodeId);
+    else this.#reached.delete(nodeId);
     const intervalMs = state.isSuspect ? SUSPECT_INTERVAL_MS : PROBE_INTERVAL_MS;
     watched.dueMs = Math.max(sentMs + intervalMs, now.monotonicMs);
     if (state.isSuspect) this.#suspect.set(nodeId, watched);
@@ -218,6 +230,7 @@ export class PathBook {
 
   #forget(nodeId: string): void {
     this.#watched.delete(nodeId);
+    this.#reached.delete(nodeId);
     this.#note(nodeId, undefined);
     for (const q of [this.#suspect, this.#failed, this.#well, this.#pending]) q.delete(nodeId);
   }

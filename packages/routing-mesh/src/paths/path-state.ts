@@ -35,12 +35,18 @@ const NOTHING_LOST: Readonly<Record<Size, Losses | undefined>> = {
 export class PathState {
   #lost: Readonly<Record<Size, Losses | undefined>> = NOTHING_LOST;
   #hasAnswered = false;
+  #hasPassed = false;
   /** Answers to packets of full size in a row. */
   #answers = 0;
   #problem: FoundProblem | undefined;
 
   get problem(): FoundProblem | undefined {
     return this.#problem;
+  }
+
+  /** Whether packets of full size got there, and nothing speaks against it since. */
+  get isReached(): boolean {
+    return this.#problem === undefined && this.#hasPassed;
   }
 
   /** Whether the next packets decide something: look again soon. */
@@ -56,6 +62,7 @@ export class PathState {
       return;
     }
     this.#lost = NOTHING_LOST;
+    this.#hasPassed = true;
     this.#answers += 1;
     if (this.#answers >= ANSWERS_TO_MEND) this.#problem = undefined;
   }

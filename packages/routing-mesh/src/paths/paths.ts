@@ -18,7 +18,9 @@ export interface Paths {
   readonly isAnswering: boolean;
   /** What is wrong, by node id. Another object after each change. */
   readonly problems: ReadonlyMap<string, FoundProblem>;
-  /** Calls the listener after each change of the two. @returns ends that */
+  /** Whether this node reaches fewer peers than it does not reach. */
+  readonly isCutOff: boolean;
+  /** Calls the listener after each change of these. @returns ends that */
   watch(listener: () => void): () => void;
   close(): void;
 }
@@ -31,6 +33,7 @@ export const noPaths: Paths = {
   follow: () => {},
   isAnswering: false,
   problems: NO_PROBLEMS,
+  isCutOff: false,
   watch: () => () => {},
   close: () => {},
 };

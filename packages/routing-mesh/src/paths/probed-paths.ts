@@ -34,7 +34,7 @@ export class ProbedPaths implements Paths {
   #peers: ReadonlyMap<string, CheckedPeer> = new Map();
   #tickTimer: Timer;
   #bindTimer: Timer;
-  #told: ReadonlyMap<string, FoundProblem>;
+  #told: { readonly problems: ReadonlyMap<string, FoundProblem>; readonly isCutOff: boolean };
   /** Answers left in the second that began then, monotonic. */
   #answers = { sinceMs: 0, left: ANSWERS_PER_SECOND };
   #isClosed = false;
@@ -42,7 +42,7 @@ export class ProbedPaths implements Paths {
   constructor(options: ProbedPathsOptions) {
     this.#options = options;
     this.#book = new PathBook(options.random);
-    this.#told = this.#book.problems;
+    this.#told = { problems: this.#book.problems, isCutOff: false };
   }
 
   get isAnswering(): boolean {
@@ -50,7 +50,11 @@ export class ProbedPaths implements Paths {
   }
 
   get problems(): ReadonlyMap<string, FoundProblem> {
-    return this.#told;
+    return this.#told.problems;
+  }
+
+  get isCutOff(): boolean {
+    return this.#told.isCutOff;
   }
 
   async start(self: CheckedPeer, mtuBytes: number): Promise<void> {
@@ -161,10 +165,10 @@ export class ProbedPaths implements Paths {
 
   /** Reports what changed. */
   #settle(): void {
-    const before = this.#told;
-    const after = this.#book.problems;
-    if (before === after) return;
-    this.#told = after;
+    const { problems: before, isCutOff: wasCutOff } = this.#told;
+    const { problems: after, isCutOff } = this.#book;
+    if (before === after && wasCutOff === isCutOff) return;
+    this.#told = { problems: after, isCutOff };
     const { logger } = this.#options;
     for (const [nodeId, { kind }] of after) {
       if (before.get(nodeId)?.kind !== kind)

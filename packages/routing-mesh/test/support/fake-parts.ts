@@ -159,6 +159,7 @@ export class FakeParts {
       start: (_self, mtuBytes) => this.#call(`paths.start ${mtuBytes}`),
       follow: (peers) => void this.calls.push(`paths.follow ${[...peers.keys()].join(' ')}`),
       isAnswering: true,
+      isCutOff: false,
       get problems() {
         return problems();
       },

@@ -132,10 +132,10 @@ function conflictsOf(conflicts: NodeDescription['PortConflicts']) {
 
 function pathsOf(paths: NodeDescription['Paths']): NodeDescription['Paths'] {
   if (paths === undefined) return undefined;
+  const problems = paths.Problems.slice(0, PATH_PROBLEMS_LIMIT);
   return {
-    Problems: paths.Problems.slice(0, PATH_PROBLEMS_LIMIT).flatMap(
-      (problem) => tryRead(pathProblemShape, problem) ?? [],
-    ),
+    Problems: problems.flatMap((problem) => tryRead(pathProblemShape, problem) ?? []),
+    ...(paths.CutOff === true ? { CutOff: true } : {}),
   };
 }
 

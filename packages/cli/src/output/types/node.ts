@@ -74,7 +74,9 @@ const DESCRIPTION = struct<NodeDescription>(
     Program: pointerTo(PROGRAM),
     ListenPort: INT,
     PortConflicts: sliceOf(PORT_CONFLICT),
-    Paths: pointerTo(struct<NodePaths>('NodePaths', { Problems: sliceOf(PATH_PROBLEM) })),
+    Paths: pointerTo(
+      struct<NodePaths>('NodePaths', { Problems: sliceOf(PATH_PROBLEM), CutOff: BOOL }),
+    ),
   },
   {
     ours: [
