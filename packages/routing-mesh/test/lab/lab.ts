@@ -67,6 +67,16 @@ export class MeshLab {
     return { netns, path: `/run/netns/${netns}`, agent: await this.agent(netns) };
   }
 
+  /** Gives a host another interface on the bridge. */
+  addCable(netns: string, device: string, address: string): void {
+    const port = `p${this.#links++}`;
+    this.sh(
+      this.#switch!,
+      `ip link add ${port} type veth peer name ${device} netns ${netns} && ip link set ${port} master br0 up`,
+    );
+    this.sh(netns, `ip addr add ${address}/24 dev ${device}; ip link set ${device} up`);
+  }
+
   /** Lets the switch drop larger packets to and from a host, without a word. */
   setCableMtu(netns: string, mtuBytes: number): void {
     this.sh(this.#switch!, `ip link set ${this.#ports.get(netns)!} mtu ${mtuBytes}`);
