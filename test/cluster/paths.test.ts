@@ -74,6 +74,12 @@ test.serial(
       w1: `does not reach w2 through the tunnel: ${opens(w1, w2)}`,
       w2: `does not reach w1 through the tunnel: ${opens(w2, w1)}`,
     });
+    const doctor = await cluster.manager.exec(['swarm', 'doctor']);
+    t.is(doctor.code, 1);
+    t.regex(
+      doctor.stdout,
+      /^- w[12] and w[12] do not reach each other through the tunnel: let 4789\/udp pass between 198\.18\.0\.5[12] and 198\.18\.0\.5[12]$/m,
+    );
     const seen = await cluster.request(lab.host('c1'), {
       port: PORT,
       requests: 60,

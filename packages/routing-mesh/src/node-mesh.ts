@@ -112,14 +112,18 @@ export class NodeMesh implements Mesh {
   }
 
   get paths(): NodePaths | undefined {
-    const { isAnswering, problems, isCutOff } = this.#parts.paths;
+    const { isAnswering, problems, isCutOff, firewalls } = this.#parts.paths;
     if (!isAnswering) return undefined;
     const Problems = [...problems].map(([NodeID, { kind, sinceMs }]) => ({
       NodeID,
       Kind: kind,
       Since: new Date(sinceMs).toISOString(),
     }));
-    return { Problems, ...(isCutOff ? { CutOff: true } : {}) };
+    return {
+      Problems,
+      ...(isCutOff ? { CutOff: true } : {}),
+      ...(firewalls.length > 0 ? { Firewalls: firewalls } : {}),
+    };
   }
 
   async start(place: MeshPeer): Promise<void> {

@@ -14,10 +14,24 @@ export interface PathProblem {
   readonly Since: Timestamp;
 }
 
+/** Whose rules they are: `other` is known only by chains that drop. */
+export type FirewallKind = 'firewalld' | 'ufw' | 'docker' | 'other';
+export type FirewallHook = 'input' | 'forward';
+
+/** A firewall of a node's host that drops packets which it has no rule for. Its rules are not read. */
+export interface ForeignFirewall {
+  readonly Kind: FirewallKind;
+  /** Family and name: `ip filter`. */
+  readonly Table: string;
+  readonly Hooks: readonly FirewallHook[];
+}
+
 /** What a node finds when it looks at the paths to the others. */
 export interface NodePaths {
   /** Empty when it reaches all that it has looked at. Names the first ones only when there are many. */
   readonly Problems: readonly PathProblem[];
   /** It reaches fewer nodes than it does not: the scheduler takes other nodes first. */
   readonly CutOff?: boolean;
+  /** Absent without any. */
+  readonly Firewalls?: readonly ForeignFirewall[];
 }

@@ -12,7 +12,14 @@ import type {
   Platform,
   Resources,
 } from '../objects/node.js';
-import type { NodePaths, PathProblem, PathProblemKind } from '../objects/node-paths.js';
+import type {
+  FirewallHook,
+  FirewallKind,
+  ForeignFirewall,
+  NodePaths,
+  PathProblem,
+  PathProblemKind,
+} from '../objects/node-paths.js';
 import type { PortConflict } from '../objects/port-conflict.js';
 import { type Program, VERSION_LIMIT, type VersionWindow } from '../program.js';
 import {
@@ -122,9 +129,19 @@ export const pathProblemShape = record<PathProblem>({
   Since: timestamp,
 });
 
+/** Most firewalls that a node reports. */
+export const FIREWALLS_LIMIT = 8;
+
+export const foreignFirewallShape = record<ForeignFirewall>({
+  Kind: choice<FirewallKind>({ firewalld: true, ufw: true, docker: true, other: true }),
+  Table: shortText,
+  Hooks: list(choice<FirewallHook>({ input: true, forward: true }), 2),
+});
+
 const nodePathsShape = record<NodePaths>({
   Problems: list(pathProblemShape, PATH_PROBLEMS_LIMIT),
   CutOff: optional(flag),
+  Firewalls: optional(list(foreignFirewallShape, FIREWALLS_LIMIT)),
 });
 
 /** Cuts long texts. Refuses a description with too many labels, plugins or capabilities. */

@@ -1,5 +1,6 @@
 import type { PathProblem } from '../objects/node-paths.js';
 import type { Node } from '../objects/node.js';
+import { firewallNote } from './firewall-notes.js';
 import { isTunnelled } from '../network/mesh-backend.js';
 
 /** Nodes that a sentence names. */
@@ -32,7 +33,19 @@ export function pathNotes(node: Node, place: PathPlace): readonly string[] {
       const others = problems.filter(({ Kind }) => Kind === kind).map(({ other }) => other);
       return others.length === 0 ? [] : [note(kind, node, others, place)];
     })
-    .concat(problems.length > 0 && node.Description?.Paths?.CutOff === true ? [OTHERS_FIRST] : []);
+    .concat(problems.length > 0 ? causes(node) : []);
+}
+
+/** What explains a problem, and what follows from it. */
+function causes({ Description }: Node): string[] {
+  const { CutOff, Firewalls } = Description?.Paths ?? {};
+  const stops = Firewalls?.find(({ Hooks }) => Hooks.includes('input'));
+  return [
+    ...(stops === undefined
+      ? []
+      : [`on this host ${firewallNote(stops)}: "swarm doctor" says what to run`]),
+    ...(CutOff === true ? [OTHERS_FIRST] : []),
+  ];
 }
 
 function note(kind: PathProblem['Kind'], node: Node, others: Node[], place: PathPlace): string {

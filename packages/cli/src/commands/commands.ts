@@ -2,6 +2,7 @@ import type { Command } from '../command.js';
 import { BACKUP } from './backup.js';
 import { COMPLETION } from './completion.js';
 import { DAEMON } from './daemon.js';
+import { DOCTOR_COMMANDS } from './doctor.js';
 import { NODE_COMMANDS } from './node.js';
 import { RAFT_COMMANDS } from './raft.js';
 import { RESTORE } from './restore.js';
@@ -13,6 +14,7 @@ export const COMMANDS: readonly Command[] = [
   ...SWARM_COMMANDS,
   DAEMON,
   ...SYSTEM_COMMANDS,
+  ...DOCTOR_COMMANDS,
   ...NODE_COMMANDS,
   ...SERVICE_COMMANDS,
   BACKUP,
@@ -30,7 +32,18 @@ export const MANAGEMENT: Readonly<Record<string, string>> = {
 
 /** Commands for the cluster as a whole, under their own heading in the overview. */
 export const CLUSTER_WORDS: readonly string[] = [
-  ...['backup', 'ca', 'init', 'join', 'join-token', 'leave', 'reconnect', 'restore', 'update'],
+  ...[
+    'backup',
+    'ca',
+    'doctor',
+    'init',
+    'join',
+    'join-token',
+    'leave',
+    'reconnect',
+    'restore',
+    'update',
+  ],
 ];
 
 /** Docker's commands that this version does not support. */

@@ -1,5 +1,5 @@
 import type { Node, PathProblem, PortConflict, VersionWindow } from '@swarm/api';
-import { ourCommands } from '@swarm/api/client';
+import { firewallNote, ourCommands } from '@swarm/api/client';
 import { capital } from './capital.js';
 import { goTime } from './time.js';
 
@@ -53,6 +53,9 @@ export function prettyNode(node: Node): string {
     if (conflicts.length > 0) lines.push('Ports Not Served:', ...conflicts.map(prettyConflict));
     const paths = description.Paths?.Problems ?? [];
     if (paths.length > 0) lines.push('Paths:', ...paths.map(prettyPath));
+    const firewalls = description.Paths?.Firewalls ?? [];
+    if (firewalls.length > 0)
+      lines.push('Firewalls:', ...firewalls.map((one) => ` - ${firewallNote(one)}`));
   }
   return lines.join('\n');
 }

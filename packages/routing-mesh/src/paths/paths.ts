@@ -1,3 +1,4 @@
+import type { ForeignFirewall } from '@swarm/api';
 import type { CheckedPeer } from '../checked.js';
 import type { FoundProblem } from './path-state.js';
 
@@ -20,6 +21,8 @@ export interface Paths {
   readonly problems: ReadonlyMap<string, FoundProblem>;
   /** Whether this node reaches fewer peers than it does not reach. */
   readonly isCutOff: boolean;
+  /** Firewalls of this host that may stop packets. */
+  readonly firewalls: readonly ForeignFirewall[];
   /** Calls the listener after each change of these. @returns ends that */
   watch(listener: () => void): () => void;
   close(): void;
@@ -34,6 +37,7 @@ export const noPaths: Paths = {
   isAnswering: false,
   problems: NO_PROBLEMS,
   isCutOff: false,
+  firewalls: [],
   watch: () => () => {},
   close: () => {},
 };

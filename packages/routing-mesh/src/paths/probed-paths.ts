@@ -1,8 +1,16 @@
-import { type Clock, type Logger, showControls, type Timer } from '@swarm/api';
+import {
+  type Clock,
+  type ForeignFirewall,
+  type Logger,
+  showControls,
+  type Timer,
+} from '@swarm/api';
 import { type Ipv4Address, nodeAddress } from '../address.js';
 import type { CheckedPeer } from '../checked.js';
+import type { Kernel } from '../kernel/kernel.js';
 import type { DatagramPeer, DatagramSocket, Sockets } from '../kernel/sockets.js';
 import { PROBE_PORT } from '../layout.js';
+import { FirewallWatch } from './firewall-watch.js';
 import { ANSWERS_PER_SECOND, BIND_RETRY_MS, TICK_MS } from './limits.js';
 import { PathBook, type Probe } from './path-book.js';
 import type { FoundProblem, Moment } from './path-state.js';
@@ -10,6 +18,7 @@ import type { Paths } from './paths.js';
 import { packProbe, readProbe } from './probe-packet.js';
 
 export interface ProbedPathsOptions {
+  readonly kernel: Pick<Kernel, 'run'>;
   readonly sockets: Pick<Sockets, 'bindDatagrams'>;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -26,6 +35,7 @@ export interface ProbedPathsOptions {
 export class ProbedPaths implements Paths {
   readonly #options: ProbedPathsOptions;
   readonly #book: PathBook;
+  readonly #firewalls: FirewallWatch;
   readonly #listeners = new Set<() => void>();
   #self: CheckedPeer | undefined;
   #mtuBytes = 0;
@@ -42,6 +52,11 @@ export class ProbedPaths implements Paths {
   constructor(options: ProbedPathsOptions) {
     this.#options = options;
     this.#book = new PathBook(options.random);
+    const { kernel, clock, logger } = options;
+    this.#firewalls = new FirewallWatch({
+      ...{ run: kernel.run, clock, logger },
+      changed: () => this.#tell(),
+    });
     this.#told = { problems: this.#book.problems, isCutOff: false };
   }
 
@@ -57,7 +72,12 @@ export class ProbedPaths implements Paths {
     return this.#told.isCutOff;
   }
 
+  get firewalls(): readonly ForeignFirewall[] {
+    return this.#firewalls.found;
+  }
+
   async start(self: CheckedPeer, mtuBytes: number): Promise<void> {
+    if (this.#self === undefined) this.#firewalls.start();
     const isMoved = self.subnet !== this.#self?.subnet;
     this.#self = self;
     this.#mtuBytes = mtuBytes;
@@ -113,6 +133,7 @@ export class ProbedPaths implements Paths {
     const { clock } = this.#options;
     clock.clearTimeout(this.#tickTimer);
     clock.clearTimeout(this.#bindTimer);
+    this.#firewalls.close();
     this.#socket?.close();
     this.#socket = undefined;
   }

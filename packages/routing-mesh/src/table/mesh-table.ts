@@ -7,7 +7,6 @@ import { type Nft, NftError } from '../kernel/nft.js';
 import { setSysctl } from '../kernel/sysctls.js';
 import { TABLE } from '../layout.js';
 import { ElementChanges } from './element-changes.js';
-import { warnOfForeignDrops } from './foreign-firewall.js';
 import { referredChains, skeleton } from './ruleset.js';
 import type { TablePlace, TableSection } from './table-section.js';
 import { DELETE_TIMEOUT_TABLE, TIMEOUT_TABLE_CHECKS, timeoutTable } from './timeout-table.js';
@@ -133,7 +132,6 @@ export class MeshTable implements Transaction {
     this.#holds = 'wanted';
     if (this.#wasWritten) return;
     this.#wasWritten = true;
-    await warnOfForeignDrops(this.#options.kernel.run, this.#logger);
     await this.#tuneConntrack();
   }
 

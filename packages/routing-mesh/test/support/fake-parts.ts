@@ -160,6 +160,7 @@ export class FakeParts {
       follow: (peers) => void this.calls.push(`paths.follow ${[...peers.keys()].join(' ')}`),
       isAnswering: true,
       isCutOff: false,
+      firewalls: [],
       get problems() {
         return problems();
       },

@@ -5,6 +5,8 @@ import {
   DESCRIPTION_TEXT_LIMIT_BYTES,
   ENGINE_ITEMS_LIMIT,
   ENGINE_LABEL_LIMIT_BYTES,
+  FIREWALLS_LIMIT,
+  foreignFirewallShape,
   type Labels,
   type LogLine,
   type NodeDescription,
@@ -132,10 +134,14 @@ function conflictsOf(conflicts: NodeDescription['PortConflicts']) {
 
 function pathsOf(paths: NodeDescription['Paths']): NodeDescription['Paths'] {
   if (paths === undefined) return undefined;
+  const firewalls = (paths.Firewalls ?? [])
+    .flatMap((firewall) => tryRead(foreignFirewallShape, firewall) ?? [])
+    .slice(0, FIREWALLS_LIMIT);
   const problems = paths.Problems.slice(0, PATH_PROBLEMS_LIMIT);
   return {
     Problems: problems.flatMap((problem) => tryRead(pathProblemShape, problem) ?? []),
     ...(paths.CutOff === true ? { CutOff: true } : {}),
+    ...(firewalls.length > 0 ? { Firewalls: firewalls } : {}),
   };
 }
 

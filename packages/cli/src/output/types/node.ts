@@ -1,4 +1,5 @@
 import type {
+  ForeignFirewall,
   ManagerStatus,
   Node,
   NodeDescription,
@@ -55,6 +56,18 @@ const PATH_PROBLEM = struct<PathProblem>('PathProblem', {
   Since: TIME,
 });
 
+const FIREWALL = struct<ForeignFirewall>('ForeignFirewall', {
+  Kind: STRING,
+  Table: STRING,
+  Hooks: STRINGS,
+});
+
+const PATHS = struct<NodePaths>('NodePaths', {
+  Problems: sliceOf(PATH_PROBLEM),
+  CutOff: BOOL,
+  Firewalls: sliceOf(FIREWALL),
+});
+
 const DESCRIPTION = struct<NodeDescription>(
   'NodeDescription',
   {
@@ -74,9 +87,7 @@ const DESCRIPTION = struct<NodeDescription>(
     Program: pointerTo(PROGRAM),
     ListenPort: INT,
     PortConflicts: sliceOf(PORT_CONFLICT),
-    Paths: pointerTo(
-      struct<NodePaths>('NodePaths', { Problems: sliceOf(PATH_PROBLEM), CutOff: BOOL }),
-    ),
+    Paths: pointerTo(PATHS),
   },
   {
     ours: [
