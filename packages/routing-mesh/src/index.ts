@@ -10,7 +10,11 @@ export type {
   NetworkAttachment,
   OverlayNetwork,
   TaskAttachment,
+  TaskRefusals,
   TaskSockets,
 } from './mesh.js';
+export { readResolvConf, writeResolvConf, type ResolvConf } from './names/resolv-conf.js';
+export type { ResolverProcess } from './names/resolver-process.js';
 export { systemKernel } from './system/system-kernel.js';
+export { systemResolver } from './system/names/system-resolver.js';
 export { systemSockets } from './system/system-sockets.js';

@@ -11,12 +11,15 @@ import type {
 } from '@swarm/api';
 import type { Kernel } from './kernel/kernel.js';
 import type { Sockets } from './kernel/sockets.js';
+import type { ResolverProcess } from './names/resolver-process.js';
 
 /** A port of a task that is published on its own node only. */
 export interface HostPort {
   readonly protocol: PortProtocol;
   readonly publishedPort: number;
   readonly targetPort: number;
+  /** The only address that it is published on; `0.0.0.0` or `::` for all of one family. */
+  readonly hostIp?: string;
 }
 
 /** An overlay network, as its tasks' nodes have to know it. */
@@ -58,6 +61,22 @@ export interface TaskAttachment {
   readonly attachments: readonly NetworkAttachment[];
   /** These go to the task's first IPv4 address. */
   readonly hostPorts?: readonly HostPort[];
+  /**
+   * Names of the task itself, which it finds on its overlay networks from its first instruction. One that cannot be
+   * a host name is left out.
+   */
+  readonly names?: readonly string[];
+  /** Asked for names that the cluster does not know, in place of the host's name servers. */
+  readonly nameservers?: readonly string[];
+}
+
+/** Clients that no rule of a task's service admits. */
+export interface TaskRefusals {
+  readonly taskId: string;
+  /** Attempts since the last report: packets, of which a refused TCP connection has one. */
+  readonly count: number;
+  /** One of them. The port is 0 for protocols without ports. */
+  readonly last: { readonly from: string; readonly protocol: string; readonly port: number };
 }
 
 /** Where to look for a running task's sockets. */
@@ -132,6 +151,12 @@ export interface Mesh {
   listens(task: TaskSockets): Promise<boolean>;
 
   /**
+   * Whether clients of IPv6 can be led to the task: it does the same by sockets of IPv6, and the node has IPv6.
+   * From then on its host ports are. Its other nodes learn it by the state, see `MeshEndpoint.ipv6`.
+   */
+  servesIpv6(task: TaskSockets): Promise<boolean>;
+
+  /**
    * Published ports that this node leaves alone, or serves in part: a program of the host has them, or its own
    * daemon needs them. Each comes back by itself within seconds once its port is free.
    */
@@ -146,8 +171,14 @@ export interface Mesh {
   /** Calls the listener after each change of `paths`. @returns ends that */
   watchPaths(listener: () => void): () => void;
 
-  /** Calls the listener after each change of `conflicts`. @returns ends that */
+  /** From which this host's own packets come over IPv6; empty while nothing is led over IPv6. */
+  readonly ipv6Addresses: readonly string[];
+
+  /** Calls the listener after each change of `conflicts` or `ipv6Addresses`. @returns ends that */
   watchConflicts(listener: () => void): () => void;
+
+  /** Calls the listener when clients of a task were refused because no rule of its service admits them. */
+  watchRefusals(listener: (refusals: TaskRefusals) => void): () => void;
 
   /** `keep` leaves the kernel as it is: traffic continues while the daemon restarts. */
   close(options: { readonly keep: boolean }): Promise<void>;
@@ -164,6 +195,8 @@ export interface MeshOptions {
   readonly clock: Clock;
   readonly kernel: Kernel;
   readonly sockets: Sockets;
+  /** Answers tasks on overlay networks; absent: they have no names. Unused by userspace. */
+  readonly resolver?: ResolverProcess;
   /** 0 to 1, as `Math.random`. */
   readonly random: () => number;
   /** How often nftables checks whether somebody flushed our table, ms. Default 15000. */

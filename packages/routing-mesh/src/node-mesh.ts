@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import {
   type Clock,
+  type IpAddress,
+  isIpv6,
   isLoopback,
   type Logger,
   type MeshPeer,
@@ -8,17 +10,20 @@ import {
   meshPortOf,
   type MeshState,
   type NodePaths,
+  parseIpAddress,
   type PortConflict,
   type PortKey,
   SerialQueue,
   Subnet,
   type Timer,
 } from '@swarm/api';
-import type { SubnetText } from './address.js';
+import { ingressIpv6, parseIpv4, type SubnetText } from './address.js';
+import { AddressClaims, overlayAddresses } from './address-claims.js';
 import { readAttachment } from './attachment.js';
 import type { LocalTask } from './balancer/load-balancer.js';
+import { BadPart } from './bad-part.js';
 import {
-  BadPart,
+  type CheckedAttachment,
   type CheckedOverlay,
   type CheckedPeer,
   type CheckedState,
@@ -27,8 +32,16 @@ import {
   samePeer,
 } from './checked.js';
 import { HostPortClaims } from './host-port-claims.js';
+import { gatewayPlace } from './links/gateway.js';
 import { type NetworkId, parseTaskId, type TaskId } from './layout.js';
-import type { HostPort, Mesh, MeshBackendName, TaskAttachment, TaskSockets } from './mesh.js';
+import type {
+  HostPort,
+  Mesh,
+  MeshBackendName,
+  TaskAttachment,
+  TaskRefusals,
+  TaskSockets,
+} from './mesh.js';
 import type { MeshParts } from './mesh-parts.js';
 import { LatestQueue } from './latest-queue.js';
 import { avoid } from './paths/avoid.js';
@@ -39,6 +52,8 @@ import { StateReader } from './state-reader.js';
 export interface NodeMeshOptions {
   readonly parts: MeshParts;
   readonly ingressNetwork: SubnetText;
+  /** Tasks get an address of IPv6 for each of IPv4 that they have on the ingress network. Default false. */
+  readonly hasIpv6?: boolean;
   /** How often to check whether somebody changed our state in the kernel; absent: never. */
   readonly checkIntervalMs?: number;
   readonly logger: Logger;
@@ -49,6 +64,8 @@ export interface NodeMeshOptions {
 
 /** How soon a port goes back to a program that takes it, or to the mesh once it is free. */
 const PORT_CHECK_MS = 3000;
+/** How often refused clients are counted and reported. */
+const REFUSALS_LOOK_MS = 10_000;
 
 /**
  * One node's mesh, composed of its parts. This class only decides the order: which part is called when, and
@@ -68,6 +85,7 @@ export class NodeMesh implements Mesh {
   readonly #changes = new SerialQueue();
   readonly #tasks = new Map<TaskId, LocalTask>();
   readonly #claims = new HostPortClaims();
+  readonly #addresses = new AddressClaims();
   /** Tasks of this node on overlay networks, with these. */
   readonly #overlays = new Map<TaskId, readonly CheckedOverlay[]>();
   #self: CheckedPeer | undefined;
@@ -80,6 +98,8 @@ export class NodeMesh implements Mesh {
   #isTakenOver = false;
   #timer: Timer | undefined;
   #portTimer: Timer | undefined;
+  #guardTimer: Timer | undefined;
+  readonly #refusalListeners = new Set<(refusals: TaskRefusals) => void>();
   readonly #guard: PortGuard;
   /** What the last state was held without. */
   #withheld: ReadonlyMap<PortKey, string> = new Map();
@@ -142,6 +162,7 @@ export class NodeMesh implements Mesh {
     });
     if (this.#timer === undefined) this.#scheduleCheck();
     if (this.#portTimer === undefined) this.#schedulePortCheck();
+    if (this.#guardTimer === undefined) this.#scheduleGuardLook();
   }
 
   async #startParts(self: CheckedPeer): Promise<void> {
@@ -158,7 +179,7 @@ export class NodeMesh implements Mesh {
 
   /** @returns false if it is unknown what the earlier process had */
   async #takeOver(): Promise<boolean> {
-    const { links, balancer } = this.#parts;
+    const { links, balancer, overlay } = this.#parts;
     const found = await links.list();
     const hostPorts = await balancer.adopt(found);
     if (hostPorts === undefined) return false;
@@ -166,9 +187,16 @@ export class NodeMesh implements Mesh {
       if (taskId === undefined) continue;
       const ports = hostPorts.get(taskId) ?? [];
       const others = this.#tasks.get(taskId)?.addresses ?? [];
-      this.#tasks.set(taskId, { taskId, addresses: [...others, ...addresses], hostPorts: ports });
+      this.#tasks.set(taskId, {
+        taskId,
+        addresses: [...others, ...addresses],
+        hostPorts: ports,
+        servesIpv6: balancer.servesIpv6(taskId),
+      });
       this.#claims.claim(taskId, ports);
     }
+    for (const [taskId, overlays] of await overlay.adopt(found))
+      this.#overlays.set(taskId, overlays);
     await this.#trimHostPorts(await this.#guard.check(this.#ports()));
     this.#isTakenOver = true;
     this.#logger.info({ tasks: this.#tasks.size }, 'took over the table of an earlier process');
@@ -203,6 +231,7 @@ export class NodeMesh implements Mesh {
     const served = ports.filter((port) => !withheld.has(meshPortKey(port)));
     await balancer.apply({ peers, ports: served });
     await overlay.apply({ peers, networks });
+    this.#parts.guard.apply({ ...state, tasks: this.#tasks });
     this.#isTakenOver = false;
     let isUnsure: boolean;
     try {
@@ -242,6 +271,7 @@ export class NodeMesh implements Mesh {
     const peers = this.#reached;
     const networks = this.#views(this.#state ?? NOTHING, peers);
     await overlay.apply({ peers, networks });
+    this.#parts.guard.apply({ ...(this.#state ?? NOTHING), tasks: this.#tasks });
     const isUnsure = await transaction.commit();
     await names.apply({ networks });
     await overlay.settle({ isUnsure });
@@ -319,17 +349,32 @@ export class NodeMesh implements Mesh {
     return this.#parts.paths.watch(listener);
   }
 
+  get ipv6Addresses(): readonly string[] {
+    return this.#parts.tunnel.ipv6Addresses;
+  }
+
   watchConflicts(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
   async attach(task: TaskAttachment): Promise<void> {
-    await this.#attach(readAttachment(task), { isAdopted: false });
+    await this.#attach(this.#withIpv6(readAttachment(task)), { isAdopted: false });
   }
 
   async adopt(task: TaskAttachment): Promise<void> {
-    await this.#attach(readAttachment(task), { isAdopted: true });
+    await this.#attach(this.#withIpv6(readAttachment(task)), { isAdopted: true });
+  }
+
+  #withIpv6(task: CheckedTask): CheckedTask {
+    if (!this.#options.hasIpv6) return task;
+    const attachments = task.attachments.map((one): CheckedAttachment => {
+      if (one.overlay !== undefined) return one;
+      const derived = one.addresses.flatMap(derivedAddress);
+      const [first, ...more] = new Set([...one.addresses, ...derived]);
+      return { ...one, addresses: [first!, ...more] };
+    });
+    return { ...task, attachments };
   }
 
   async #attach(task: CheckedTask, { isAdopted }: { isAdopted: boolean }): Promise<void> {
@@ -337,11 +382,19 @@ export class NodeMesh implements Mesh {
     const { taskId, netns, attachments, hostPorts } = task;
     const { tunnel, links, balancer, names, overlay } = this.#parts;
     const before = this.#tasks.get(taskId);
-    // From here on its host ports are its own, even against a task attached meanwhile.
-    this.#claims.claim(taskId, hostPorts);
-    // In the host's network all attachments are at one address.
-    const addresses = [...new Set(attachments.flatMap((one) => one.addresses))];
-    const local = { taskId, addresses, hostPorts };
+    const addresses = addressesOf(task);
+    const addressesBefore = this.#addresses.of(taskId);
+    // From here on its addresses and host ports are its own, even against a task attached meanwhile.
+    this.#addresses.claim(taskId, overlayAddresses(task));
+    try {
+      this.#claims.claim(taskId, hostPorts);
+    } catch (error) {
+      this.#addresses.claim(taskId, addressesBefore);
+      throw error;
+    }
+    // What it listens on is looked at again, by `servesIpv6`, except after a restart of the daemon.
+    const servesIpv6 = isAdopted && before?.servesIpv6 === true;
+    const local = { taskId, addresses, hostPorts, servesIpv6 };
     this.#tasks.set(taskId, local);
     try {
       this.#refuseIfClosed();
@@ -353,7 +406,8 @@ export class NodeMesh implements Mesh {
         const overlays = attachments.flatMap((one) => one.overlay ?? []);
         if (overlays.length > 0) {
           this.#overlays.set(taskId, overlays);
-          await names.attach({ taskId, netns, attachments });
+          const { names: own, nameservers } = task;
+          await names.attach({ taskId, netns, attachments, names: own, nameservers });
           await this.#followNetworks();
         }
         await this.#refuseTakenPorts(hostPorts);
@@ -366,6 +420,7 @@ export class NodeMesh implements Mesh {
       if (before === undefined) this.#tasks.delete(taskId);
       else this.#tasks.set(taskId, before);
       this.#claims.claim(taskId, before?.hostPorts ?? []);
+      this.#addresses.claim(taskId, addressesBefore);
       throw error;
     }
   }
@@ -408,16 +463,46 @@ export class NodeMesh implements Mesh {
     }
     await this.#closePorts([...gone]);
     await this.#leaveNetworks([...gone]);
+    await this.#changes.run(async () => {
+      if (!this.#isOver) await this.#parts.names.retain(taskIds);
+    });
     await links.retain(taskIds);
     await balancer.cut([...addresses]);
   }
 
   connections(task: TaskSockets): Promise<number> {
-    return this.#parts.probe.connections(task);
+    return this.#parts.probe.connections(this.#inBothFamilies(task));
   }
 
   listens(task: TaskSockets): Promise<boolean> {
-    return this.#parts.probe.listens(task);
+    return this.#parts.probe.listens(this.#inBothFamilies(task));
+  }
+
+  async servesIpv6(task: TaskSockets): Promise<boolean> {
+    if (!this.#options.hasIpv6) return false;
+    const addresses = task.addresses.flatMap((address) => parseIpAddress(address) ?? []);
+    const derived = addresses.flatMap(derivedAddress);
+    if (derived.length === 0) return false;
+    const serves = await this.#parts.probe.listensIpv6({ ...task, addresses: derived });
+    await this.#changes.run(async () => {
+      const local = this.#tasks.get(task.taskId as TaskId);
+      if (this.#closed || local === undefined || local.servesIpv6 === serves) return;
+      const changed = { ...local, servesIpv6: serves };
+      this.#tasks.set(local.taskId, changed);
+      if (local.hostPorts.length === 0) return;
+      const hostPorts = local.hostPorts.filter((port) => !this.#trimmed.has(meshPortKey(port)));
+      await this.#parts.balancer.attach({ ...changed, hostPorts });
+    });
+    return serves;
+  }
+
+  #inBothFamilies(task: TaskSockets): TaskSockets {
+    if (!this.#options.hasIpv6) return task;
+    const derived = task.addresses.flatMap((text) => {
+      const address = parseIpAddress(text);
+      return address === undefined ? [] : derivedAddress(address);
+    });
+    return { ...task, addresses: [...task.addresses, ...derived] };
   }
 
   async close({ keep }: { readonly keep: boolean }): Promise<void> {
@@ -426,6 +511,7 @@ export class NodeMesh implements Mesh {
     this.#options.clock.clearTimeout(this.#timer);
     this.#options.clock.clearTimeout(this.#portTimer);
     this.#parts.paths.close();
+    this.#options.clock.clearTimeout(this.#guardTimer);
     await this.#states.idle();
     const { tunnel, links, balancer, names, overlay, transaction } = this.#parts;
     await this.#changes.run(async () => {
@@ -469,6 +555,7 @@ export class NodeMesh implements Mesh {
     const task = this.#tasks.get(taskId);
     this.#tasks.delete(taskId);
     this.#claims.release(taskId);
+    this.#addresses.release(taskId);
     return task;
   }
 
@@ -493,6 +580,29 @@ export class NodeMesh implements Mesh {
     }, PORT_CHECK_MS);
   }
 
+  watchRefusals(listener: (refusals: TaskRefusals) => void): () => void {
+    this.#refusalListeners.add(listener);
+    return () => this.#refusalListeners.delete(listener);
+  }
+
+  #scheduleGuardLook(): void {
+    if (this.#closed) return;
+    this.#guardTimer = this.#options.clock.setTimeout(() => {
+      this.#changes
+        .run(() => this.#lookForRefusals())
+        .catch((error) => this.#logger.error({ err: error }, 'could not look for refused clients'))
+        .finally(() => this.#scheduleGuardLook());
+    }, REFUSALS_LOOK_MS);
+  }
+
+  /** Only within `#changes`. */
+  async #lookForRefusals(): Promise<void> {
+    if (this.#closed || this.#isTakenOver) return;
+    for (const refusals of await this.#parts.guard.look()) {
+      for (const listener of this.#refusalListeners) listener(refusals);
+    }
+  }
+
   /** Only within `#changes`: gives ports back to programs that took them, and takes those that are free. */
   async #checkPorts(): Promise<void> {
     if (this.#closed) return;
@@ -513,8 +623,11 @@ export class NodeMesh implements Mesh {
   async #check(): Promise<void> {
     // Taken over, but no state yet: the kernel holds another process's, which works.
     if (this.#closed || this.#isTakenOver) return;
-    const { tunnel, balancer, transaction } = this.#parts;
-    const isRepaired = await tunnel.repair();
+    const { tunnel, balancer, overlay, transaction } = this.#parts;
+    const before = tunnel.ipv6Addresses;
+    const isTunnelRepaired = await tunnel.repair();
+    if (tunnel.ipv6Addresses !== before) for (const listener of this.#listeners) listener();
+    const isRepaired = (await overlay.repair()) || isTunnelRepaired;
     if (isRepaired) {
       this.#logger.warn({}, 'somebody removed rules or routes of the mesh; restored them');
     }
@@ -525,10 +638,34 @@ export class NodeMesh implements Mesh {
   }
 }
 
-const NOTHING: Pick<CheckedState, 'services' | 'members'> = {
+const NOTHING: Pick<CheckedState, 'services' | 'members' | 'ports'> = {
+  ports: [],
   services: new Map(),
   members: new Map(),
 };
+
+/**
+ * All addresses of a task, those first that its host ports lead to. In the host's network, all attachments are at
+ * one address.
+ * @throws RangeError when it has host ports, and no network that lets clients in
+ */
+function addressesOf({ taskId, attachments, hostPorts }: CheckedTask): readonly IpAddress[] {
+  const gateway = gatewayPlace(attachments, (address) => !isIpv6(address));
+  const isClosed = attachments.every(({ overlay }) => overlay?.isInternal === true);
+  if (hostPorts.length > 0 && isClosed) {
+    throw new RangeError(
+      `mesh: task ${taskId} cannot have host ports: all its networks are internal; attach it to one that is not`,
+    );
+  }
+  const first = gateway === undefined ? [] : attachments[gateway]!.addresses;
+  return [...new Set([...first, ...attachments.flatMap((one) => one.addresses)])];
+}
+
+/** The address of IPv6 that goes with one of IPv4 on the ingress network. */
+function derivedAddress(address: IpAddress): readonly IpAddress[] {
+  const ipv4 = parseIpv4(address);
+  return ipv4 === undefined ? [] : [ingressIpv6(ipv4)];
+}
 
 /** @throws RangeError */
 function readSelf(place: MeshPeer, ingressNetwork: SubnetText): CheckedPeer {

@@ -62,7 +62,7 @@ if (problem === undefined) {
     'a node that nothing reaches is named within 10 s, and its tasks avoided',
     async (t) => {
       const tasks = [await cluster.task(2), await cluster.task(3)];
-      await cluster.publish(8080, tasks, 'tcp', probed);
+      await cluster.publish(8080, tasks, 'tcp', {}, probed);
       const [first, second, third] = cluster.nodes;
       cluster.lab.sh(
         second!.netns,
@@ -85,7 +85,7 @@ if (problem === undefined) {
         served.add(answer.task);
       }
       t.deepEqual([...served], [tasks[1]!.taskId]);
-      await cluster.publish(8080, [tasks[0]!], 'tcp', probed);
+      await cluster.publish(8080, [tasks[0]!], 'tcp', {}, probed);
       t.like(
         await cluster.client.agent.ask({ host: '198.18.0.3', port: 8080 }),
         { task: tasks[0]!.taskId },

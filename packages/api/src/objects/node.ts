@@ -54,6 +54,8 @@ export interface NodeDescription {
   readonly PortConflicts?: readonly PortConflict[];
   /** Absent while it does not look at its paths: without a tunnel, while it starts, on nodes of older versions. */
   readonly Paths?: NodePaths;
+  /** From which its own packets come over IPv6. Absent on nodes without IPv6, and of older versions. */
+  readonly Ipv6Addresses?: readonly string[];
 }
 
 export interface NodeStatus {

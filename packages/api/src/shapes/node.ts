@@ -30,6 +30,7 @@ import {
   type FieldShapes,
   flag,
   integer,
+  ipAddress,
   list,
   map,
   objectId,
@@ -46,6 +47,7 @@ import {
   labelsShape,
   META,
   NAME_LIMIT,
+  NODE_IPV6_LIMIT,
   portProtocolShape,
   shownAddress,
 } from './common.js';
@@ -158,6 +160,7 @@ export const nodeDescriptionShape = record<NodeDescription>({
   ListenPort: optional(port),
   PortConflicts: optional(list(portConflictShape, PORT_CONFLICTS_LIMIT)),
   Paths: optional(nodePathsShape),
+  Ipv6Addresses: optional(list(ipAddress, NODE_IPV6_LIMIT)),
 });
 
 /** Most characters of the name of a run of a daemon. */

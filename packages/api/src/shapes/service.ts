@@ -1,6 +1,8 @@
 import type {
   ConfigReference,
   ContainerSpec,
+  AllowedPort,
+  AllowRule,
   EndpointSpec,
   FailureAction,
   HealthConfig,
@@ -22,6 +24,7 @@ import type {
   UpdateState,
   UpdateStatus,
 } from '../objects/service.js';
+import { ALLOW_PORTS_LIMIT, ALLOW_RULES_LIMIT } from '../validate/allow.js';
 import { PORTS_LIMIT } from '../validate/ports.js';
 import {
   choice,
@@ -31,6 +34,7 @@ import {
   exactlyOne,
   flag,
   integer,
+  ipAddress,
   jsonObject,
   list,
   map,
@@ -50,6 +54,7 @@ import {
   META,
   objectVersionShape,
   portProtocolShape,
+  ENDPOINT_WEIGHT_LIMIT,
 } from './common.js';
 import { resourcesShape } from './node.js';
 
@@ -257,13 +262,29 @@ export const portConfigShape = record<PortConfig>({
   // In a spec, 0 asks the allocator to choose.
   PublishedPort: optional(integer(0, 65_535)),
   PublishMode: choice<PortConfig['PublishMode']>({ ingress: true, host: true }),
+  HostIP: optional(ipAddress),
 });
 
 export const portsShape = list(portConfigShape, PORTS_LIMIT);
 
+const allowRuleShape = record<AllowRule>({
+  From: text(),
+  Ports: optional(
+    list(record<AllowedPort>({ Protocol: portProtocolShape, Port: port }), ALLOW_PORTS_LIMIT),
+  ),
+});
+
+export const allowShape = list(allowRuleShape, ALLOW_RULES_LIMIT);
+
 export const endpointSpecShape = record<EndpointSpec>({
   Mode: optional(choice<NonNullable<EndpointSpec['Mode']>>({ vip: true, dnsrr: true })),
   Ports: optional(portsShape),
+  Allow: optional(allowShape),
+  Affinity: optional(choice<NonNullable<EndpointSpec['Affinity']>>({ client: true })),
+  TrafficPolicy: optional(
+    choice<NonNullable<EndpointSpec['TrafficPolicy']>>({ local: true, 'prefer-local': true }),
+  ),
+  RevisionWeight: optional(integer(0, ENDPOINT_WEIGHT_LIMIT)),
 });
 
 const nothing = record<Record<string, never>>({});

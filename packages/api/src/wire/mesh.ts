@@ -1,4 +1,4 @@
-import type { PortProtocol } from '../objects/service.js';
+import type { AllowRule, PortProtocol } from '../objects/service.js';
 
 /**
  * Ports that nodes of the userspace backend give to tasks, which share their host's network: below the
@@ -28,6 +28,8 @@ export interface MeshPeer {
   readonly userspace?: boolean;
   /** It answers probes: others look at the path to it. Nodes of older versions drop this. */
   readonly probed?: boolean;
+  /** From which its own packets come over IPv6. */
+  readonly ipv6Addresses?: readonly string[];
 }
 
 /** One task behind a published port. */
@@ -41,6 +43,22 @@ export interface MeshEndpoint {
   readonly address: string;
   /** The port it listens on; on a userspace node SHARED_PORT_FIRST to SHARED_PORT_LAST. */
   readonly port: number;
+  /** Clients of IPv6 are led to it too, at the address that every node derives from `address`. */
+  readonly ipv6?: boolean;
+  /** Its share of new connections, in proportion to that of the port's others; 0 to 1000. Default 1. */
+  readonly weight?: number;
+}
+
+/** Most connections of a port that one node accepts. */
+export interface MeshLimits {
+  /** At a time. */
+  readonly connections?: number;
+  /** At a time, of one client address. */
+  readonly connectionsPerClient?: number;
+  /** New ones a second, of one client address. */
+  readonly ratePerClient?: number;
+  /** How many of those may come at once. */
+  readonly burst?: number;
 }
 
 /** A port published in ingress mode: reachable on every node. */
@@ -50,6 +68,15 @@ export interface MeshPort {
   readonly serviceId: string;
   /** When empty, connections are refused at once. */
   readonly endpoints: readonly MeshEndpoint[];
+  /** The only address that it is published on. */
+  readonly hostIp?: string;
+  /** A client gets the same endpoint each time, by its address. */
+  readonly affinity?: 'client';
+  /** Which endpoints a node leads its clients to: all of them when absent. */
+  readonly policy?: 'local' | 'prefer-local';
+  readonly limits?: MeshLimits;
+  /** Tasks expect a header of the PROXY protocol, version 2. */
+  readonly proxyProtocol?: boolean;
 }
 
 /** What tasks of one overlay network find a service by. */
@@ -61,11 +88,13 @@ export interface MeshServiceNetwork {
   readonly aliases: readonly string[];
 }
 
-/** A service on overlay networks. */
+/** A service on overlay networks, or one that only some may connect to. */
 export interface MeshService {
   readonly serviceId: string;
   readonly name: string;
   readonly networks: readonly MeshServiceNetwork[];
+  /** Who may open connections to its tasks; absent: everybody who reaches them. */
+  readonly allow?: readonly AllowRule[];
 }
 
 /** A task's addresses on one overlay network, without prefix lengths. */

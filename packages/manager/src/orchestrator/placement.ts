@@ -44,6 +44,7 @@ function placementOf({ Description }: Node): unknown {
   const {
     PortConflicts: _conflicts,
     Paths: _paths,
+    Ipv6Addresses: _addresses,
     ListenPort: _port,
     Program: _program,
     ...rest

@@ -8,10 +8,16 @@ import type { Orders } from './protocol.js';
 const SYSTEM_PATH = '/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin';
 const AGENT = fileURLToPath(new URL('./agent.js', import.meta.url));
 
+/** Of hosts, followed by the last part of their IPv4 address: the range for benchmarks (RFC 5180). */
+export const LAB_IPV6 = '2001:2::';
+
 /** A process inside a namespace. Each order is a method; failures keep message and code. */
-export type Agent = {
-  [K in keyof Orders]: (...args: Parameters<Orders[K]>) => Promise<ReturnType<Orders[K]>>;
+export type AgentOf<O> = {
+  [K in keyof O]: O[K] extends (...args: infer A) => infer R
+    ? (...args: A) => Promise<Awaited<R>>
+    : never;
 } & { readonly child: ChildProcess; stop(): Promise<void> };
+export type Agent = AgentOf<Orders>;
 
 /** A namespace of the lab. */
 export interface Host {
@@ -62,8 +68,10 @@ export class MeshLab {
       `ip link add ${port} type veth peer name eth0 netns ${netns} && ip link set ${port} master br0 up`,
     );
     this.sh(netns, `ip link set lo up; ip addr add ${address}/24 dev eth0; ip link set eth0 up`);
+    const last = address.slice(address.lastIndexOf('.') + 1);
+    this.sh(netns, `ip -6 addr add ${LAB_IPV6}${last}/64 dev eth0 nodad`);
     // Otherwise refusals of UDP beyond six in a row to one client are silent, and tests wait for one.
-    this.sh(netns, 'sysctl -qw net.ipv4.icmp_ratelimit=0');
+    this.sh(netns, 'sysctl -qw net.ipv4.icmp_ratelimit=0 net.ipv6.icmp.ratelimit=0');
     return { netns, path: `/run/netns/${netns}`, agent: await this.agent(netns) };
   }
 
@@ -94,9 +102,14 @@ export class MeshLab {
   }
 
   /** Another process inside a namespace; the namespace is that of this process when it is empty. */
-  async agent(netns: string): Promise<Agent> {
+  agent(netns: string): Promise<Agent> {
+    return this.program<Orders>(netns, AGENT);
+  }
+
+  /** As `agent`, with another program that takes orders. */
+  async program<O>(netns: string, script: string): Promise<AgentOf<O>> {
     const inside = netns === '' ? [] : [`--net=/run/netns/${netns}`];
-    const child = fork(AGENT, [], {
+    const child = fork(script, [], {
       execPath: netns === '' ? process.execPath : 'nsenter',
       execArgv: netns === '' ? [] : [...inside, process.execPath],
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
@@ -104,7 +117,7 @@ export class MeshLab {
     this.#children.add(child);
     child.on('exit', () => this.#children.delete(child));
     await once(child, 'message');
-    return makeAgent(child);
+    return makeAgent<O>(child);
   }
 
   /** Runs a shell line inside a namespace; throws with what it printed. */
@@ -141,7 +154,7 @@ export class MeshLab {
   }
 }
 
-function makeAgent(child: ChildProcess): Agent {
+function makeAgent<O>(child: ChildProcess): AgentOf<O> {
   const waiting = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>();
   let nextId = 1;
   child.on(
@@ -168,7 +181,7 @@ function makeAgent(child: ChildProcess): Agent {
       await once(child, 'exit');
     },
   };
-  return new Proxy(own as Agent, {
+  return new Proxy(own as unknown as AgentOf<O>, {
     get(target, order: string) {
       if (order in target || order === 'then') return target[order as 'child'];
       return (...args: unknown[]) =>

@@ -9,6 +9,7 @@ import {
   foreignFirewallShape,
   type Labels,
   type LogLine,
+  NODE_IPV6_LIMIT,
   type NodeDescription,
   PATH_PROBLEMS_LIMIT,
   pathProblemShape,
@@ -63,6 +64,7 @@ export function reportableDescription(description: NodeDescription): NodeDescrip
       | 'ListenPort'
       | 'PortConflicts'
       | 'Paths'
+      | 'Ipv6Addresses'
     >
   >({
     TLSInfo: tryRead(tlsInfoShape, description.TLSInfo),
@@ -73,6 +75,7 @@ export function reportableDescription(description: NodeDescription): NodeDescrip
     ListenPort: tryRead(shape.port, description.ListenPort),
     PortConflicts: conflictsOf(description.PortConflicts),
     Paths: pathsOf(description.Paths),
+    Ipv6Addresses: ipv6Of(description.Ipv6Addresses),
   });
   let labels = Engine?.Labels === undefined ? undefined : labelsOf(Engine.Labels);
   let plugins = Engine?.Plugins === undefined ? undefined : pluginsOf(Engine.Plugins);
@@ -122,6 +125,14 @@ function capabilitiesOf(words: unknown): readonly string[] | undefined {
   return words
     .slice(0, CAPABILITIES_LIMIT)
     .flatMap((word: unknown) => tryRead(capabilityShape, word) ?? []);
+}
+
+/** Undefined without any, as on a node of a version that did not report them. */
+function ipv6Of(addresses: NodeDescription['Ipv6Addresses']) {
+  if (addresses === undefined || addresses.length === 0) return undefined;
+  return addresses
+    .slice(0, NODE_IPV6_LIMIT)
+    .flatMap((address) => tryRead(shape.ipAddress, address) ?? []);
 }
 
 /** Undefined without any, as on a node that never had one. */
@@ -181,6 +192,7 @@ export function reportableStatus(status: TaskStatus, nowMs: number): TaskStatus 
         ? undefined
         : { Ports: ports.Ports.flatMap((port) => tryRead(portConfigShape, port) ?? []) },
     Ready: tryRead(shape.flag, status.Ready),
+    Ipv6: tryRead(shape.flag, status.Ipv6),
     Address: tryRead(shape.ipAddress, status.Address),
     AppliedAt: undefined,
   });

@@ -88,6 +88,7 @@ const DESCRIPTION = struct<NodeDescription>(
     ListenPort: INT,
     PortConflicts: sliceOf(PORT_CONFLICT),
     Paths: pointerTo(PATHS),
+    Ipv6Addresses: STRINGS,
   },
   {
     ours: [
@@ -98,6 +99,7 @@ const DESCRIPTION = struct<NodeDescription>(
       'ListenPort',
       'PortConflicts',
       'Paths',
+      'Ipv6Addresses',
     ],
   },
 );

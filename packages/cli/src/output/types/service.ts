@@ -1,4 +1,6 @@
 import type {
+  AllowedPort,
+  AllowRule,
   EndpointSpec,
   NetworkAttachmentConfig,
   Placement,
@@ -98,16 +100,39 @@ const UPDATE_CONFIG = struct<UpdateConfig>('UpdateConfig', {
 });
 
 const PORTS = sliceOf(
-  struct<PortConfig>('PortConfig', {
-    Name: STRING,
-    Protocol: STRING,
-    TargetPort: INT,
-    PublishedPort: INT,
-    PublishMode: STRING,
+  struct<PortConfig>(
+    'PortConfig',
+    {
+      Name: STRING,
+      Protocol: STRING,
+      TargetPort: INT,
+      PublishedPort: INT,
+      PublishMode: STRING,
+      HostIP: STRING,
+    },
+    { ours: ['HostIP'] },
+  ),
+);
+
+const ALLOW = sliceOf(
+  struct<AllowRule>('AllowRule', {
+    From: STRING,
+    Ports: sliceOf(struct<AllowedPort>('AllowedPort', { Protocol: STRING, Port: INT })),
   }),
 );
 
-const ENDPOINT_SPEC = struct<EndpointSpec>('EndpointSpec', { Mode: STRING, Ports: PORTS });
+const ENDPOINT_SPEC = struct<EndpointSpec>(
+  'EndpointSpec',
+  {
+    Mode: STRING,
+    Ports: PORTS,
+    Allow: ALLOW,
+    Affinity: STRING,
+    TrafficPolicy: STRING,
+    RevisionWeight: pointerTo(INT),
+  },
+  { ours: ['Allow', 'Affinity', 'TrafficPolicy', 'RevisionWeight'] },
+);
 
 const JOB = struct<ServiceModes['ReplicatedJob']>('ReplicatedJob', {
   MaxConcurrent: pointerTo(INT),
