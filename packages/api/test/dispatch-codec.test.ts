@@ -309,7 +309,7 @@ test('a task needs the networks, secrets and configs that it names, each once, u
       },
     },
     NetworksAttachments: [
-      { Network: { ID: 'net1', Spec: { Name: 'front' } }, Addresses: ['10.240.1.2/32'] },
+      { Network: { ID: 'net1', Spec: { Name: 'front' } }, Addresses: ['10.0.1.2/32'] },
     ],
   };
   t.deepEqual(needsOf(needy), [

@@ -8,6 +8,7 @@ export type {
   MeshBackendName,
   MeshOptions,
   NetworkAttachment,
+  OverlayNetwork,
   TaskAttachment,
   TaskSockets,
 } from './mesh.js';

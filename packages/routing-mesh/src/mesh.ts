@@ -68,6 +68,8 @@ export interface TaskSockets {
   readonly addresses: readonly string[];
   /** Its target ports. */
   readonly ports: readonly { readonly protocol: PortProtocol; readonly port: number }[];
+  /** Others reach it on every port, as on an overlay network: connections to whatever it listens on count. */
+  readonly isOpen?: boolean;
 }
 
 export type { MeshBackendName };

@@ -283,12 +283,12 @@ export class NodeMesh implements Mesh {
     return () => this.#listeners.delete(listener);
   }
 
-  attach(task: TaskAttachment): Promise<void> {
-    return this.#attach(readAttachment(task), { isAdopted: false });
+  async attach(task: TaskAttachment): Promise<void> {
+    await this.#attach(readAttachment(task), { isAdopted: false });
   }
 
-  adopt(task: TaskAttachment): Promise<void> {
-    return this.#attach(readAttachment(task), { isAdopted: true });
+  async adopt(task: TaskAttachment): Promise<void> {
+    await this.#attach(readAttachment(task), { isAdopted: true });
   }
 
   async #attach(task: CheckedTask, { isAdopted }: { isAdopted: boolean }): Promise<void> {

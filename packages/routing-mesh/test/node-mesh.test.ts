@@ -66,9 +66,11 @@ test('a state: new ways first, one commit, then ways that are gone, then connect
   t.deepEqual(fake.take(), [
     'tunnel.reach node1 node2',
     'balancer.apply',
-    'names.apply 0',
+    'overlay.apply 0',
     'commit',
+    'names.apply 0',
     'tunnel.prune node1 node2',
+    'overlay.settle',
     'balancer.settle',
   ]);
   t.is(mesh.generation, 7);
@@ -127,15 +129,53 @@ test('a task: links, names, host ports; and back in the other order', async (t) 
   await mesh.attach(attachment('task1', 80));
   t.deepEqual(fake.take(), [
     'links.attach task1 1450',
-    'names.attach task1',
+    'overlay.attach task1',
     'balancer.attach task1 10.240.1.2 fd00::2 10.240.1.3',
   ]);
   await mesh.detach('task1');
   t.deepEqual(fake.take(), [
     'balancer.detach task1',
     'names.detach task1',
+    'overlay.detach task1',
     'links.detach task1',
     'balancer.cut 10.240.1.2 fd00::2 10.240.1.3',
+  ]);
+});
+
+test('a task on an overlay network: its names and networks are complete before it may run', async (t) => {
+  const { mesh, fake } = await started();
+  await mesh.apply(state(7, 1, 2));
+  fake.take();
+  const overlay = {
+    networkId: 'backend',
+    name: 'backend',
+    subnets: ['10.0.1.0/24'],
+    isInternal: false,
+    isEncrypted: false,
+  };
+  const attachments = [{ networkId: 'backend', overlay, addresses: ['10.0.1.7/32'] }];
+  await mesh.attach({ taskId: 'task1', netns: '/run/netns/task1', attachments });
+  t.deepEqual(fake.take(), [
+    'links.attach task1 1450',
+    'overlay.attach task1',
+    'names.attach task1',
+    'overlay.apply 1',
+    'commit',
+    'names.apply 1',
+    'overlay.settle',
+    'balancer.attach task1 10.0.1.7',
+  ]);
+  await mesh.detach('task1');
+  t.deepEqual(fake.take(), [
+    'balancer.detach task1',
+    'names.detach task1',
+    'overlay.detach task1',
+    'overlay.apply 0',
+    'commit',
+    'names.apply 0',
+    'overlay.settle',
+    'links.detach task1',
+    'balancer.cut 10.0.1.7',
   ]);
 });
 
@@ -208,6 +248,7 @@ test('an earlier process’s table is left alone until the first state; its host
   t.deepEqual(fake.take(), [
     'balancer.detach old2',
     'names.detach old2',
+    'overlay.detach old2',
     'links.retain old1',
     'balancer.cut 10.240.1.4',
   ]);

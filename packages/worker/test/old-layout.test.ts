@@ -51,6 +51,8 @@ async function runs(harness: ProcessHarness, taskId: string): Promise<void> {
   });
 }
 
+const NO_OBJECTS = { get: () => undefined };
+
 test('A running task of an older daemon without root is adopted with its ports', async (t) => {
   const harness = await openProcessRuntime(false);
   try {
@@ -70,7 +72,7 @@ test('A running task of an older daemon without root is adopted with its ports',
       },
     };
     const task = makeTask(taskId, { ports: [HTTP_PORT], address: '10.240.1.9/32' });
-    const context = { runtime, network, node: NODE_FACTS, signal };
+    const context = { runtime, network, node: NODE_FACTS, objects: NO_OBJECTS, signal };
     t.deepEqual(await attachedSandbox(task, context), { id: taskId, address: '127.0.0.1', ports });
     t.like(attached, [{ taskId, attachments: [{ addresses: ['127.0.0.1/32'] }], netns: '' }]);
     await runtime.stopSandbox(taskId, { graceMs: 10_000 });
@@ -101,7 +103,7 @@ test('A running task of an older daemon without root is adopted with its ports',
       t.is(runtime.pid(taskId), pid);
       const task = makeTask(taskId, { address: '10.240.1.9/32' });
       const network = { backend: 'nftables' as const, attach: async () => {} };
-      const context = { runtime, network, node: NODE_FACTS, signal };
+      const context = { runtime, network, node: NODE_FACTS, objects: NO_OBJECTS, signal };
       const sandbox = await attachedSandbox(task, context);
       t.deepEqual(sandbox, { id: taskId, netns: `/run/netns/${netns}` });
       t.is(inode(`/proc/${pid}/ns/net`), inode(sandbox.netns!));

@@ -54,6 +54,7 @@ class Bench {
       needs: this.needs,
       meshStarted: () => this.#meshStarted,
       meshRunning: () => this.meshRunning,
+      meshNames: async () => {},
       node: () => NODE_FACTS,
       changed: (_task: Task, status) => this.statuses.push(status),
     };
@@ -626,4 +627,75 @@ test('A step of preparing that takes long is named; what was waited for before i
   prepared();
   await settle();
   t.is(controller.status.State, 'running');
+});
+
+const BACKEND = 'networkbackend';
+
+/** On an overlay network. */
+const overlaid: TaskWishes = { address: '10.0.1.5/32' };
+
+function addOverlay(bench: Bench): void {
+  const [networks] = bench.needs.stores.filter(({ kind }) => kind === 'network');
+  networks!.put({
+    ...{ ID: 'ingress1', Version: { Index: 1 }, CreatedAt: '', UpdatedAt: '', VNI: 4097 },
+    Subnets: [{ Subnet: '10.0.1.0/24', Gateway: '10.0.1.1' }],
+    Spec: {
+      ...{ Name: BACKEND, Labels: {}, Driver: 'overlay', DriverOpts: {}, Scope: 'swarm' },
+      ...{ Internal: true, Attachable: false, Ingress: false, IPv6Enabled: false },
+    },
+  } as { ID: string });
+}
+
+test('A task on an overlay network waits for the network, and for its names', async (t) => {
+  const bench = new Bench();
+  let name = (): void => {};
+  const named = new Promise<void>((resolve) => (name = resolve));
+  const host = { ...bench.host, meshNames: () => named };
+  const task = makeTask('t1', overlaid);
+  const known = { task, status: task.Status, found: undefined, isAuthWithheld: false };
+  const controller = new TaskController(known, host);
+  await settle();
+  t.regex(controller.status.Message, /^waiting for network/);
+  addOverlay(bench);
+  await settle();
+  t.is(controller.status.State, 'preparing');
+  t.is(bench.mesh.attached.size, 0);
+  name();
+  await settle();
+  t.is(controller.status.State, 'running', controller.status.Message);
+  t.like(bench.mesh.attached.get('t1')?.attachments[0]?.overlay, {
+    name: BACKEND,
+    subnets: ['10.0.1.0/24'],
+    isInternal: true,
+  });
+});
+
+test('The mesh takes over a task of an earlier run that is on an overlay network', async (t) => {
+  const bench = new Bench();
+  addOverlay(bench);
+  bench.runtime.tasks.set('t1', { state: 'running', ends: [] });
+  const found = {
+    ...{ taskId: 't1', sandboxId: 't1', state: 'running' as const },
+    prepared: { containerId: 'c' },
+  };
+  const controller = bench.add('t1', { ...overlaid, observed: 'running' }, found);
+  await settle();
+  t.is(bench.mesh.adopted.size, 0, 'the mesh has not started');
+  bench.startMesh();
+  await settle();
+  t.like(bench.mesh.adopted.get('t1'), { attachments: [{ addresses: ['10.0.1.5/32'] }] });
+  t.is(controller.status.State, 'running');
+});
+
+test('A task on an overlay network drains on every port, published or not', async (t) => {
+  const bench = new Bench();
+  addOverlay(bench);
+  const controller = await bench.running('t1', overlaid);
+  bench.mesh.openConnections = 1;
+  controller.update(makeTask('t1', { ...overlaid, desired: 'shutdown' }));
+  await settle();
+  t.regex(controller.status.Message, /^draining: waiting for 1 connection/);
+  bench.mesh.openConnections = 0;
+  await bench.clock.advance(1_000);
+  t.is(controller.status.State, 'shutdown');
 });

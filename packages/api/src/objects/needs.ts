@@ -1,4 +1,7 @@
+import { INGRESS_SUBNET } from '../network/layout.js';
+import { Subnet } from '../network/subnet.js';
 import { isTerminal } from '../task-state.js';
+import { parseCidr } from '../values/address.js';
 import type { NeededKind } from '../wire/assignments.js';
 import type { Task } from './task.js';
 
@@ -8,6 +11,18 @@ export interface Need {
   readonly id: string;
   /** As the task's spec names it, for people. */
   readonly name: string;
+  /** The task can be prepared without it: of the ingress network, its attachment says all. */
+  readonly isOptional?: boolean;
+}
+
+const INGRESS = Subnet.of(INGRESS_SUBNET);
+
+/** Whether the addresses are of the ingress network, which every node knows. */
+export function isOfIngress(addresses: readonly string[]): boolean {
+  return addresses.some((text) => {
+    const address = parseCidr(text)?.address;
+    return address !== undefined && INGRESS.offsetOf(address) !== undefined;
+  });
 }
 
 /**
@@ -18,8 +33,11 @@ export function needsOf(task: Task): readonly Need[] {
   if (isTerminal(task.Status.State)) return [];
   const { Secrets = [], Configs = [] } = task.Spec.ContainerSpec ?? {};
   const needs: Need[] = [];
-  for (const { Network } of task.NetworksAttachments ?? [])
-    needs.push({ kind: 'network', id: Network.ID, name: Network.Spec.Name });
+  for (const { Network, Addresses } of task.NetworksAttachments ?? []) {
+    const isOptional = isOfIngress(Addresses);
+    const need = { kind: 'network', id: Network.ID, name: Network.Spec.Name } as const;
+    needs.push(isOptional ? { ...need, isOptional } : need);
+  }
   for (const { SecretID, SecretName } of Secrets)
     needs.push({ kind: 'secret', id: SecretID, name: SecretName });
   for (const { ConfigID, ConfigName } of Configs)

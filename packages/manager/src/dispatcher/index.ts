@@ -4,6 +4,7 @@ export * from './dispatcher.js';
 export * from './log-channel.js';
 export * from './managers.js';
 export * from './mesh-delta.js';
+export * from './mesh-peers.js';
 export * from './mesh-state.js';
 export * from './orphan-tasks.js';
 export * from './refuse.js';

@@ -1,9 +1,12 @@
 import { isDeepStrictEqual } from 'node:util';
 import {
   type Clock,
+  filled,
   type MeshDelta,
+  type MeshMember,
   type MeshPeer,
   meshPortOf,
+  type MeshService,
   type MeshState,
   type Network,
   type PortKey,
@@ -15,8 +18,11 @@ import type { SetAside } from '../set-aside.js';
 import type { StoreEvent, View } from '../store/store.js';
 import { DRAIN_HOLD_LIMIT_MS, MESH_COALESCE_MS, MESH_HISTORY_LIMIT } from './limits.js';
 import { EMPTY_MESH, meshDelta, peerChanges } from './mesh-delta.js';
+import { MeshItems } from './mesh-items.js';
+import { meshMember, meshService } from './mesh-overlays.js';
 import { MeshPorts } from './mesh-ports.js';
-import { meshPeers, sameToEndpoints, servicePorts } from './mesh-state.js';
+import { meshPeers, sameToEndpoints } from './mesh-peers.js';
+import { servicePorts } from './mesh-state.js';
 
 /** A former endpoint: the first generation without it, and when that was made (monotonic). */
 interface Departure {
@@ -29,6 +35,8 @@ interface Generation {
   readonly generation: number;
   readonly ports: ReadonlySet<PortKey>;
   readonly peers: ReadonlySet<string>;
+  readonly services: ReadonlySet<string>;
+  readonly members: ReadonlySet<string>;
 }
 
 /**
@@ -42,10 +50,14 @@ export class MeshPublisher {
   readonly #published: () => void;
   readonly #aside: SetAside;
   readonly #ports = new MeshPorts();
+  /** On overlay networks. */
+  readonly #services = new MeshItems<MeshService>();
+  readonly #members = new MeshItems<MeshMember>();
   readonly #endpoints = new Map<string, ReadonlySet<string>>();
   readonly #departures = new Map<string, Departure>();
   readonly #history: Generation[] = [];
   readonly #dirtyServices = new Set<string>();
+  readonly #dirtyTasks = new Set<string>();
   #peers: readonly MeshPeer[] = [];
   /** Peers that are not as they were in the newest generation. */
   #changedPeers = new Set<string>();
@@ -71,7 +83,10 @@ export class MeshPublisher {
 
   /** The whole newest state. */
   get state(): MeshState {
-    return { generation: this.generation, peers: this.#peers, ports: this.#ports.all() };
+    return {
+      ...{ generation: this.generation, peers: this.#peers, ports: this.#ports.all() },
+      ...filled({ services: this.#services.all(), members: this.#members.all() }),
+    };
   }
 
   /**
@@ -81,6 +96,9 @@ export class MeshPublisher {
   start(): void {
     for (const service of this.#view.list('service')) this.#dirtyServices.add(service.ID);
     for (const serviceId of this.#ports.serviceIds()) this.#dirtyServices.add(serviceId);
+    for (const serviceId of this.#services.ids()) this.#dirtyServices.add(serviceId);
+    for (const task of this.#view.list('task')) this.#dirtyTasks.add(task.ID);
+    for (const taskId of this.#members.ids()) this.#dirtyTasks.add(taskId);
     this.#peersDirty = true;
     this.#dirtyIndex = Math.max(1, this.#view.index);
     this.#recompute();
@@ -94,21 +112,28 @@ export class MeshPublisher {
 
   /** Notes one event of the store; a new generation follows within MESH_COALESCE_MS. */
   note(event: StoreEvent, index: number): void {
-    if (event.kind === 'task') this.#dirtyServices.add(event.object.ServiceID);
+    if (event.kind === 'task') this.#noteTask(event.object);
     else if (event.kind === 'service') this.#dirtyServices.add(event.object.ID);
     else if (event.kind === 'node') this.#noteNode(event);
     else if (event.kind === 'network') this.#noteNetwork(event.object);
     else return;
-    if (this.#dirtyServices.size === 0 && !this.#peersDirty) return;
+    const isDirty = this.#dirtyServices.size + this.#dirtyTasks.size > 0;
+    if (!isDirty && !this.#peersDirty) return;
     this.#dirtyIndex = index;
     this.#timer ??= this.#clock.setTimeout(() => this.flush(), MESH_COALESCE_MS);
   }
 
-  /** Blocks and attachments belong to the ingress network, which rarely changes. */
+  #noteTask({ ID, ServiceID }: Task): void {
+    this.#dirtyServices.add(ServiceID);
+    this.#dirtyTasks.add(ID);
+  }
+
+  /** Blocks and attachments belong to the ingress network, which rarely changes. Others do not while they are used. */
   #noteNetwork(network: Network): void {
     if (!network.Spec.Ingress) return;
     this.#peersDirty = true;
     for (const service of this.#view.list('service')) this.#dirtyServices.add(service.ID);
+    for (const task of this.#view.list('task')) this.#dirtyTasks.add(task.ID);
   }
 
   #noteNode(event: StoreEvent & { kind: 'node' }): void {
@@ -122,9 +147,7 @@ export class MeshPublisher {
     }
     this.#peersDirty = true;
     // The node's tasks are endpoints only while it is up, and their addresses depend on it.
-    for (const task of this.#view.tasksByNode(event.object.ID)) {
-      this.#dirtyServices.add(task.ServiceID);
-    }
+    for (const task of this.#view.tasksByNode(event.object.ID)) this.#noteTask(task);
   }
 
   /** Makes the new generation at once. */
@@ -137,7 +160,10 @@ export class MeshPublisher {
 
   /** Whether the newest generation sends traffic to the task. */
   isEndpoint(task: Task): boolean {
-    return this.#endpoints.get(task.ServiceID)?.has(task.ID) === true;
+    return (
+      this.#endpoints.get(task.ServiceID)?.has(task.ID) === true ||
+      this.#members.get(task.ID)?.serves === true
+    );
   }
 
   /** The first generation without a task that was an endpoint until recently. */
@@ -154,6 +180,8 @@ export class MeshPublisher {
     const nodeIds = new Set(later.flatMap(({ peers }) => [...peers]));
     const peers = this.#peers.filter(({ nodeId }) => nodeIds.has(nodeId));
     for (const { nodeId } of peers) nodeIds.delete(nodeId);
+    const services = this.#services.split(new Set(later.flatMap((one) => [...one.services])));
+    const members = this.#members.split(new Set(later.flatMap((one) => [...one.members])));
     return {
       base,
       generation: this.generation,
@@ -161,16 +189,25 @@ export class MeshPublisher {
       removedPeers: [...nodeIds],
       ports: keys.flatMap((key) => this.#ports.get(key) ?? []),
       removedPorts: keys.filter((key) => this.#ports.get(key) === undefined).map(meshPortOf),
+      ...filled({
+        services: services.items,
+        removedServices: services.gone,
+        members: members.items,
+        removedMembers: members.gone,
+      }),
     };
   }
 
   #push(generation: number): void {
     const ports = this.#ports.takeChanges();
     const peers = this.#changedPeers;
+    const services = this.#services.takeChanges();
+    const members = this.#members.takeChanges();
     // Only the result counts: two services in conflict may change without any effect.
-    if (this.#history.length > 0 && ports.size + peers.size === 0) return;
+    const changes = ports.size + peers.size + services.size + members.size;
+    if (this.#history.length > 0 && changes === 0) return;
     this.#changedPeers = new Set();
-    this.#history.push({ generation, ports, peers });
+    this.#history.push({ generation, ports, peers, services, members });
     if (this.#history.length > MESH_HISTORY_LIMIT) this.#history.shift();
   }
 
@@ -179,8 +216,11 @@ export class MeshPublisher {
     this.#forgetDepartures();
     for (const serviceId of this.#dirtyServices) {
       if (this.#recomputeService(serviceId)) changed = true;
+      if (this.#recomputeNames(serviceId)) changed = true;
     }
     this.#dirtyServices.clear();
+    for (const taskId of this.#dirtyTasks) if (this.#recomputeMember(taskId)) changed = true;
+    this.#dirtyTasks.clear();
     if (this.#peersDirty) {
       const peers = this.#aside.guard(
         'mesh',
@@ -215,17 +255,48 @@ export class MeshPublisher {
     this.#ports.set(serviceId, kept);
 
     const endpoints = new Set(kept.flatMap((port) => port.endpoints.map(({ taskId }) => taskId)));
-    const atMs = this.#clock.monotonicMs();
     for (const taskId of this.#endpoints.get(serviceId) ?? []) {
-      if (!endpoints.has(taskId)) {
-        // Deletes it first, so that the map stays in order of time.
-        this.#departures.delete(taskId);
-        this.#departures.set(taskId, { generation: this.#dirtyIndex, atMs });
-      }
+      if (!endpoints.has(taskId)) this.#departed(taskId);
     }
     if (endpoints.size === 0) this.#endpoints.delete(serviceId);
     else this.#endpoints.set(serviceId, endpoints);
     return true;
+  }
+
+  #recomputeNames(serviceId: string): boolean {
+    const service = this.#view.get('service', serviceId);
+    const named =
+      service &&
+      this.#aside.guard(
+        'service',
+        service,
+        () => meshService(this.#view, service),
+        () => this.#services.get(serviceId),
+      );
+    return this.#services.set(serviceId, named);
+  }
+
+  #recomputeMember(taskId: string): boolean {
+    const task = this.#view.get('task', taskId);
+    const before = this.#members.get(taskId);
+    const member =
+      task &&
+      this.#aside.guard(
+        'task',
+        task,
+        () => meshMember(this.#view, task),
+        () => before,
+      );
+    if (before?.serves === true && member?.serves !== true) this.#departed(taskId);
+    return this.#members.set(taskId, member);
+  }
+
+  /** The next generation sends the task no traffic. */
+  #departed(taskId: string): void {
+    // Deletes it first, so that the map stays in order of time.
+    this.#departures.delete(taskId);
+    const atMs = this.#clock.monotonicMs();
+    this.#departures.set(taskId, { generation: this.#dirtyIndex, atMs });
   }
 
   /** Forgets departures older than the longest hold; the oldest come first. */

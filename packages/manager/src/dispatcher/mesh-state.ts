@@ -1,13 +1,11 @@
 import {
+  filled,
   isPort,
   isTaskAddress,
-  isTunnelled,
   type MeshEndpoint,
   type MeshPeer,
   type MeshPort,
   type MeshState,
-  type Node,
-  nodeBlock,
   parseCidr,
   type PortConfig,
   type PortKey,
@@ -20,8 +18,10 @@ import {
   type Task,
 } from '@swarm/api';
 import { clusterPortUse } from '../allocator/cluster-ports.js';
-import { hostAddress, ingressSubnet } from '../allocator/node-mesh.js';
+import { ingressSubnet } from '../allocator/node-mesh.js';
 import type { View } from '../store/store.js';
+import { isOnOverlay, meshMember, meshService } from './mesh-overlays.js';
+import { meshPeers, peerWithTraffic } from './mesh-peers.js';
 
 /**
  * The state that all meshes must hold, computed from the replicated state alone. Ports come in order of their
@@ -36,69 +36,15 @@ export function meshState(view: View, generation: number): MeshState {
       if (!ports.has(meshPortKey(port))) ports.set(meshPortKey(port), port);
     }
   }
-  return { generation, peers: meshPeers(view), ports: [...ports.values()] };
-}
-
-/**
- * The nodes that have a place in the mesh. A node that is down keeps its place, marked, since it may still
- * route. If the store has two nodes at one index or tunnel address, the living one is the peer, else the one
- * with the lower id; the dispatcher ensures that at most one of them lives.
- */
-export function meshPeers(view: View): MeshPeer[] {
-  const peers = new Map<string, MeshPeer>();
-  const taken = new Map<number | string, string>();
-  const network = ingressSubnet(view);
-  const take = (node: Node): void => {
-    const peer = meshPeer(node, network);
-    if (peer === undefined) return;
-    const keys = peer.userspace ? [peer.index] : [peer.index, peer.address];
-    if (keys.some((key) => taken.has(key))) return;
-    for (const key of keys) taken.set(key, peer.nodeId);
-    peers.set(peer.nodeId, peer);
-  };
-  const down: Node[] = [];
-  for (const node of view.list('node')) {
-    if (node.Status.State === 'ready' || node.Status.State === 'disconnected') take(node);
-    else down.push(node);
-  }
-  for (const node of down) take(node);
-  return [...peers.values()].sort((a, b) => (a.nodeId < b.nodeId ? -1 : 1));
-}
-
-/**
- * Where others send a node's tunnel packets, or reach the tasks of a userspace node. Undefined until the
- * allocator gives it a place, while another node has its address, and when the stored place is invalid.
- * @param network the subnet that contains the nodes' blocks
- */
-export function meshPeer(node: Node, network: Subnet): MeshPeer | undefined {
-  if (node.Mesh === undefined) return undefined;
-  const { Index, Subnet: block } = node.Mesh;
-  const address = hostAddress(node.Mesh.Address);
-  if (address === undefined || block !== nodeBlock(network, Index)?.toString()) return undefined;
+  const services = [...view.list('service')].flatMap((service) => meshService(view, service) ?? []);
+  const members = [...view.list('task')].flatMap((task) => meshMember(view, task) ?? []);
   return {
-    nodeId: node.ID,
-    index: Index,
-    address,
-    subnet: block,
-    ...(node.Status.State === 'down' ? { down: true } : {}),
-    ...(isUserspace(node) ? { userspace: true } : {}),
+    ...{ generation, peers: meshPeers(view), ports: [...ports.values()] },
+    ...filled({
+      services: services.sort((a, b) => (a.serviceId < b.serviceId ? -1 : 1)),
+      members: members.sort((a, b) => (a.taskId < b.taskId ? -1 : 1)),
+    }),
   };
-}
-
-/** Whether the node says that it has no kernel networking. */
-function isUserspace(node: Node): boolean {
-  return !isTunnelled(node.Description);
-}
-
-/** Whether two versions of a node give its tasks the same endpoints. */
-export function sameToEndpoints(a: Node, b: Node): boolean {
-  return (
-    (a.Status.State === 'down') === (b.Status.State === 'down') &&
-    a.Mesh?.Address === b.Mesh?.Address &&
-    a.Mesh?.Index === b.Mesh?.Index &&
-    a.Mesh?.Subnet === b.Mesh?.Subnet &&
-    isUserspace(a) === isUserspace(b)
-  );
 }
 
 /** The ports that a service publishes on every node, including those without an endpoint. */
@@ -126,8 +72,8 @@ export function publishesIngress(task: Task): boolean {
 }
 
 /** Whether a task that should stop may still get traffic from nodes that do not know that yet. */
-export function mayStillServe(task: Task): boolean {
-  return publishesIngress(task) && task.Status.State === 'running';
+export function mayStillServe(view: View, task: Task): boolean {
+  return task.Status.State === 'running' && (publishesIngress(task) || isOnOverlay(view, task));
 }
 
 function isIngress(port: PortConfig): boolean {
@@ -147,16 +93,9 @@ interface Serving {
   readonly networkId: string | undefined;
 }
 
-/**
- * Undefined when the task gets no traffic: it must run, be ready, not be about to stop, and be on a node
- * that is up.
- */
 function serving(view: View, task: Task, { id, subnet }: Ingress): Serving | undefined {
-  if (task.DesiredState !== 'running' || task.Status.State !== 'running') return undefined;
-  if (task.Status.Ready === false || task.NodeID === undefined) return undefined;
-  const node = view.get('node', task.NodeID);
-  const peer = node && meshPeer(node, subnet);
-  return peer === undefined || peer.down === true ? undefined : { task, peer, networkId: id };
+  const peer = peerWithTraffic(view, task, subnet);
+  return peer && { task, peer, networkId: id };
 }
 
 /** Where the task listens for a published port; undefined when it does not, as with an older spec. */

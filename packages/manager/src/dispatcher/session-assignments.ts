@@ -48,7 +48,7 @@ export class SessionAssignments {
     const { view, mesh } = this.#options;
     for (const task of view.list('task')) {
       const stops = compareStates(task.DesiredState, 'running') > 0;
-      if (stops && mayStillServe(task)) this.#gate.hold(task.ID, mesh.generation);
+      if (stops && mayStillServe(view, task)) this.#gate.hold(task.ID, mesh.generation);
     }
   }
 

@@ -3,7 +3,7 @@ import test from 'ava';
 import { meshDelta, meshState } from '../../src/dispatcher/index.js';
 import { MeshPublisher } from '../../src/dispatcher/mesh-publisher.js';
 import { SetAside } from '../../src/set-aside.js';
-import type { Store } from '../../src/store/store.js';
+import type { Draft, Store } from '../../src/store/store.js';
 import {
   ingressDraft,
   nodeDraft,
@@ -269,6 +269,105 @@ test('endpoints move with the address and the backend of their node', async (t) 
   t.like(endpoint(), { address: '198.18.0.9', port: 20_001 });
 });
 
+const NET = 'net';
+
+function overlayDraft(id: string): Draft<'network'> {
+  const ingress = ingressDraft();
+  return {
+    ...ingress,
+    ID: id,
+    Spec: { ...ingress.Spec, Name: id, Ingress: false },
+    Subnets: [{ Subnet: '10.0.1.0/24', Gateway: '10.0.1.1' }],
+    VNI: 4097,
+  };
+}
+
+/** A service on the overlay network, with a virtual address there. */
+function overlayService(id: string, patch: Partial<Draft<'service'>> = {}): Draft<'service'> {
+  const service = serviceDraft(id, patch);
+  const Networks = [{ Target: NET, Aliases: [`${id}-alias`] }];
+  const TaskTemplate = { ...service.Spec.TaskTemplate, Networks };
+  const VirtualIPs = [{ NetworkID: NET, Addr: `10.0.1.${10 + Number(id.slice(1))}/24` }];
+  return {
+    ...service,
+    Spec: { ...service.Spec, TaskTemplate },
+    Endpoint: { ...service.Endpoint, VirtualIPs },
+  };
+}
+
+function onOverlay(task: Draft<'task'>): Draft<'task'> {
+  const overlay = {
+    Network: { ID: NET, Spec: { Name: NET } },
+    Addresses: [`10.0.1.${100 + Number(task.ID.slice(1))}/32`],
+  };
+  return { ...task, NetworksAttachments: [...(task.NetworksAttachments ?? []), overlay] };
+}
+
+test('services and tasks of overlay networks are named with their addresses', async (t) => {
+  const store = createTestStore();
+  await put(store, 'network', ingressDraft());
+  await put(store, 'network', overlayDraft(NET));
+  await put(store, 'node', nodeDraft('n1', { Mesh: MESH }));
+  await put(store, 'service', overlayService('s1', { Endpoint }));
+  await put(store, 'task', onOverlay(servingTask('t1', 'n1', 'running', { ServiceID: 's1' })));
+  const member = {
+    taskId: 't1',
+    nodeId: 'n1',
+    serviceId: 's1',
+    names: ['service.1.t1', 't1'],
+    networks: [{ networkId: NET, addresses: ['10.0.1.101'] }],
+    serves: true,
+  };
+  const networks = [{ networkId: NET, vips: ['10.0.1.11'], aliases: ['s1-alias'] }];
+  const service = { serviceId: 's1', name: serviceDraft('s1').Spec.Name, networks };
+  const { services, members } = meshState(store, 1);
+  t.deepEqual(services, [service]);
+  t.deepEqual(members, [member]);
+
+  const change = async (patch: (task: Task) => Task) => {
+    await patchStored(store, 'task', 't1', patch);
+    return meshState(store, 1).members?.[0];
+  };
+  t.deepEqual(
+    await change((task) => ({ ...task, DesiredState: 'shutdown' })),
+    { ...member, serves: false },
+    'a task that stops keeps its place, and takes nothing new',
+  );
+  const ended = await change((task) => ({ ...task, Status: { ...task.Status, State: 'failed' } }));
+  t.is(ended, undefined, 'one that has ended is gone');
+
+  await patch(store, 'service', 's1', (one) => ({
+    ...one,
+    Spec: { ...one.Spec, EndpointSpec: { Mode: 'dnsrr' } },
+  }));
+  t.deepEqual(meshState(store, 1).services?.[0]?.networks[0]?.vips, [], 'names lead to the tasks');
+  await patch(store, 'service', 's1', (one) => ({
+    ...one,
+    Spec: { ...one.Spec, EndpointSpec: {} },
+    Endpoint: { ...one.Endpoint, VirtualIPs: [] },
+  }));
+  t.is(meshState(store, 1).services, undefined, 'not known before it has its address');
+});
+
+test('a stop is held until no node leads others on its networks to the task', async (t) => {
+  const store = createTestStore();
+  await put(store, 'network', overlayDraft(NET));
+  await put(store, 'node', nodeDraft('n1', { Mesh: MESH }));
+  await put(store, 'service', overlayService('s1'));
+  const draft = onOverlay(servingTask('t1', 'n1', 'running', { ServiceID: 's1' }));
+  await put(store, 'task', { ...draft, Endpoint: { Ports: [] } });
+  const publisher = following(store);
+  const task = store.get('task', 't1')!;
+  t.true(publisher.isEndpoint(task));
+  const before = publisher.generation;
+  await patchStored(store, 'task', 't1', (one) => ({ ...one, DesiredState: 'shutdown' }));
+  publisher.flush();
+  t.false(publisher.isEndpoint(task));
+  t.true(publisher.departure('t1')! > before);
+  t.is(publisher.departure('t1'), publisher.generation);
+  publisher.stop();
+});
+
 /** A small generator of repeatable numbers (xorshift32). */
 function generator(seed: number) {
   let state = seed;
@@ -289,15 +388,21 @@ function byKey(delta: MeshDelta): object {
     ports: sorted(delta.ports),
     removedPeers: [...delta.removedPeers].sort(),
     removedPorts: sorted(delta.removedPorts),
+    services: sorted(delta.services ?? []),
+    members: sorted(delta.members ?? []),
+    removedServices: [...(delta.removedServices ?? [])].sort(),
+    removedMembers: [...(delta.removedMembers ?? [])].sort(),
   };
 }
 
 test('whatever happens, what is published equals the state of the store, and deltas lead to it', async (t) => {
+  let members = 0;
   for (let seed = 1; seed <= 20; seed += 1) {
     const pick = generator(seed * 7919);
     const store = createTestStore();
     const clock = new VirtualClock(START_MS);
     await put(store, 'node', nodeDraft('n9', { Mesh: MESH }));
+    await put(store, 'network', overlayDraft('net'));
     const publisher = following(store, clock);
     let before = publisher.state;
     const sum = new Map<string, unknown>();
@@ -322,13 +427,13 @@ test('whatever happens, what is published equals the state of the store, and del
             else
               transaction.create(
                 'service',
-                serviceDraft(service, { Endpoint: { Spec: {}, Ports } }),
+                overlayService(service, { Endpoint: { Spec: {}, Ports } }),
               );
             break;
           case 3:
             if (oldTask === undefined) {
               const of = { ServiceID: service, Endpoint: { Ports } };
-              transaction.create('task', servingTask(task, node, 'running', of));
+              transaction.create('task', onOverlay(servingTask(task, node, 'running', of)));
             } else transaction.remove('task', task);
             break;
           case 4: {
@@ -361,10 +466,12 @@ test('whatever happens, what is published equals the state of the store, and del
       const whole = new Map(expected.ports.map((port) => [`tcp/${port.publishedPort}`, port]));
       t.deepEqual(new Map([...sum].sort()), new Map([...whole].sort()));
       before = publisher.state;
+      members += before.members?.filter(({ serves }) => serves).length ?? 0;
     }
     publisher.stop();
     t.is(clock.pending, 0);
   }
+  t.true(members > 0, 'some took traffic');
 });
 
 test('no node is told of a port that the cluster needs, whatever a service was given', async (t) => {

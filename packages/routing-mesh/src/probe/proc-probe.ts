@@ -19,10 +19,14 @@ export class ProcProbe implements SocketProbe {
     const ports = new Set(
       task.ports.filter(({ protocol }) => protocol === 'tcp').map(({ port }) => port),
     );
-    if (ports.size === 0) return 0;
+    if (ports.size === 0 && task.isOpen !== true) return 0;
     const own = addressesOf(task);
+    const lines = await this.#read(task.pid, 'tcp');
+    if (task.isOpen === true) {
+      for (const line of lines) if (isListener(line, own)) ports.add(line.localPort);
+    }
     let count = 0;
-    for (const line of await this.#read(task.pid, 'tcp')) {
+    for (const line of lines) {
       if (ports.has(line.localPort) && own.has(line.localAddress) && isInUse(line)) count++;
     }
     return count;
@@ -35,9 +39,7 @@ export class ProcProbe implements SocketProbe {
       if (wanted.length === 0) continue;
       const open = new Set<number>();
       for (const line of await this.#read(task.pid, protocol)) {
-        const { localAddress, localPort } = line;
-        const isTheirs = own.has(localAddress) || ANY.has(localAddress);
-        if (isTheirs && isOpen(line, protocol)) open.add(localPort);
+        if (isListener(line, own, protocol)) open.add(line.localPort);
       }
       if (!wanted.every(({ port }) => open.has(port))) return false;
     }
@@ -53,6 +55,16 @@ export class ProcProbe implements SocketProbe {
     );
     return tables.flatMap((text) => parseSocketTable(text ?? ''));
   }
+}
+
+/** Whether clients of one of these addresses can reach the socket. */
+function isListener(
+  line: SocketLine,
+  own: ReadonlySet<string>,
+  protocol: 'tcp' | 'udp' = 'tcp',
+): boolean {
+  const { localAddress } = line;
+  return (own.has(localAddress) || ANY.has(localAddress)) && isOpen(line, protocol);
 }
 
 /** In canonical spelling. */

@@ -59,6 +59,7 @@ export function probeContract(opened: () => PartsLab): void {
       ];
       for (const id of ids) await from.again(id);
       t.is(await count(), 2);
+      t.is(await count({ ports: [], isOpen: true }), 2, 'open to others on all ports');
       t.is(await count({ ports: [{ protocol: 'tcp', port: task.port + 1 }] }), 0);
       t.is(await count({ ports: [{ protocol: 'udp', port: task.port }] }), 0);
       t.is(await count({ addresses: ['10.9.9.9', 'fd00::9'] }), 0);

@@ -85,7 +85,10 @@ export class FakeParts {
     },
     overlay: {
       ...noOverlayNetworks,
-      attach: async () => {},
+      apply: ({ networks }) => this.#call(`overlay.apply ${networks.length}`),
+      settle: () => this.#call('overlay.settle'),
+      attach: (task) => this.#call(`overlay.attach ${task.taskId}`),
+      detach: (ids) => this.#call(`overlay.detach ${ids.join(' ')}`),
     },
     names: {
       ...noServiceNames,

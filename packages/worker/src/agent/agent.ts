@@ -111,6 +111,7 @@ export class Agent {
         needs: this.#needs,
         meshStarted: () => this.#mesh.started,
         meshRunning: () => this.#mesh.running,
+        meshNames: (taskId) => this.#mesh.names(taskId),
         node: () => this.#node.facts(this.#address),
         changed: (task, status) => this.#onStatus(task, status),
         unreadable: (taskId, problem) => this.#onUnreadable(taskId, problem),

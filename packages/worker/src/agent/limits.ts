@@ -46,6 +46,8 @@ export const DEFAULT_GRACE_MS = 10_000;
 export const DRAIN_LIMIT_MS = 10_000;
 /** How often to look at a task's sockets while it drains or before it listens: from one to the other. */
 export const SOCKETS_POLL_MS = { minMs: 10, maxMs: 250 };
+/** How long a task waits before it is prepared until the mesh knows the names that others find it by. */
+export const NAMED_WAIT_MS = 2_000;
 /** Pause before retrying a failed stop, removal or mesh update: doubles up to the second. */
 export const RETRY_MS = { minMs: 500, maxMs: 10_000 };
 /** Longest pause before an isolated node tries again to restart a task. */

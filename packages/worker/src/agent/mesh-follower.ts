@@ -4,15 +4,17 @@ import {
   filled,
   type Logger,
   type MeshDelta,
+  type MeshMember,
   type MeshPeer,
   meshPortKey,
   type MeshState,
   type Node,
   pause,
+  type Timer,
 } from '@swarm/api';
 import { messageOf } from '../runtime/runtime-error.js';
 import type { StoredMesh } from './agent-storage.js';
-import { RETRY_MS } from './limits.js';
+import { NAMED_WAIT_MS, RETRY_MS } from './limits.js';
 import type { TaskMesh } from './task-mesh.js';
 
 const EMPTY: MeshState = { generation: 0, peers: [], ports: [] };
@@ -39,6 +41,10 @@ export class MeshFollower {
   #wanted = EMPTY;
   #held = EMPTY;
   #applying = false;
+  /** Tasks that wait until a state names them. */
+  readonly #namings = new Map<string, () => void>();
+  /** The generation that each task on overlay networks first came with. */
+  readonly #members = new Map<string, number>();
   #closed = false;
 
   constructor(options: MeshFollowerOptions) {
@@ -67,7 +73,10 @@ export class MeshFollower {
 
   /** Takes over what an earlier run saved, so that the mesh works before the node reaches a manager. */
   restore(stored: StoredMesh): void {
-    if (stored.state !== undefined) this.#wanted = stored.state;
+    if (stored.state !== undefined) {
+      this.#wanted = stored.state;
+      this.#noteMembers(stored.state.members ?? [], stored.state.generation);
+    }
     this.#setSelf(stored.self);
   }
 
@@ -92,11 +101,38 @@ export class MeshFollower {
       return false;
     }
     this.#wanted = applyDelta(delta.base === 0 ? EMPTY : base!, delta);
+    if (delta.base === 0) this.#members.clear();
+    for (const taskId of delta.removedMembers ?? []) this.#members.delete(taskId);
+    this.#noteMembers(delta.members ?? [], delta.generation);
     this.#save();
     this.#apply();
     // Without a place there is no mesh on this node, so nothing uses an older generation either.
     if (this.#self === undefined) this.#options.holds(delta.generation);
     return true;
+  }
+
+  /** Resolves when the kernel holds a state that names the task, or after `NAMED_WAIT_MS`. */
+  async names(taskId: string): Promise<void> {
+    if (this.#isNamed(taskId)) return;
+    const { clock } = this.#options;
+    let timer: Timer;
+    await new Promise<void>((resolve) => {
+      this.#namings.set(taskId, resolve);
+      timer = clock.setTimeout(resolve, NAMED_WAIT_MS);
+    });
+    clock.clearTimeout(timer);
+    this.#namings.delete(taskId);
+  }
+
+  #isNamed(taskId: string): boolean {
+    const since = this.#members.get(taskId);
+    return since !== undefined && since <= this.#held.generation;
+  }
+
+  #noteMembers(members: readonly MeshMember[], generation: number): void {
+    for (const { taskId } of members) {
+      if (!this.#members.has(taskId)) this.#members.set(taskId, generation);
+    }
   }
 
   close(): void {
@@ -154,6 +190,7 @@ export class MeshFollower {
       try {
         await mesh.apply(state);
         this.#held = state;
+        for (const [taskId, resolve] of this.#namings) if (this.#isNamed(taskId)) resolve();
         holds(state.generation);
         tries = 0;
       } catch (error) {

@@ -14,11 +14,10 @@ export interface ObjectKind {
 /**
  * All kinds besides tasks, which `TaskSet` manages. To add a kind, add a line.
  *
- * Secrets never touch the disk: their store has no storage. A task does not wait for its network: its own
- * attachment carries the address.
+ * Secrets never touch the disk: their store has no storage.
  */
 export const OBJECT_KINDS: readonly ObjectKind[] = [
-  { kind: 'network', codec: ASSIGNED_KINDS.network, persistence: 'disk', awaited: false },
+  { kind: 'network', codec: ASSIGNED_KINDS.network, persistence: 'disk', awaited: true },
   { kind: 'secret', codec: ASSIGNED_KINDS.secret, persistence: 'none', awaited: true },
   { kind: 'config', codec: ASSIGNED_KINDS.config, persistence: 'disk', awaited: true },
 ];

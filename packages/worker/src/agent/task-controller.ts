@@ -2,6 +2,7 @@ import {
   backoffMs,
   compareStates,
   isTerminal,
+  pause,
   type Task,
   type TaskState,
   type TaskStatus,
@@ -10,7 +11,7 @@ import type { LeftTask, TaskEnd } from '../runtime/runtime.js';
 import { messageOf, RuntimeError } from '../runtime/runtime-error.js';
 import type { StoredTask } from './agent-storage.js';
 import { lastLine } from './last-line.js';
-import { PREPARE_RETRY_MS, PREPARE_TRIES } from './limits.js';
+import { PREPARE_RETRY_MS, PREPARE_TRIES, RETRY_MS } from './limits.js';
 import { type KnownTask, ObservedTask } from './observed-task.js';
 import { aborted } from './signal.js';
 import type { TaskHost } from './task-host.js';
@@ -153,6 +154,7 @@ export class TaskController {
     if (found?.state === 'running') {
       // A userspace mesh forgets with its process where a task without a network listens.
       if (this.#observed.status.Address !== undefined) await this.#reattach();
+      else void this.#adopt();
       // An agent of an earlier version did not report them, and took the target port for one left open.
       const ports = portsOf(this.#observed.task, ({ TargetPort }) => TargetPort);
       if (this.#observed.status.PortStatus === undefined && ports.ports !== undefined)
@@ -169,6 +171,23 @@ export class TaskController {
       await this.#preparation.attach();
     } catch (error) {
       this.#observed.logger.error({ error: messageOf(error) }, 'could not reattach a task');
+    }
+  }
+
+  /** In the background: the task runs, and may have to stop meanwhile. */
+  async #adopt(): Promise<void> {
+    for (let tries = 1; !this.#observed.unwanted.aborted; tries += 1) {
+      try {
+        await this.#preparation.adopt();
+        return;
+      } catch (error) {
+        if (this.#observed.unwanted.aborted || this.#observed.closed.aborted) return;
+        this.#observed.logger.error(
+          { error: messageOf(error) },
+          'could not take over the networks of a task, trying again',
+        );
+        await pause(this.#host.clock, backoffMs(tries, RETRY_MS));
+      }
     }
   }
 

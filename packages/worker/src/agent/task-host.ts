@@ -23,6 +23,8 @@ export interface TaskHost {
   /** Resolves when the mesh can attach tasks. */
   meshStarted(): Promise<void>;
   meshRunning(): boolean;
+  /** Resolves when the mesh holds a state that names the task, or after a while: managers may not be reached. */
+  meshNames(taskId: string): Promise<void>;
   node(): NodeFacts;
   /** Called after each change of a task's status. */
   changed(task: Task, status: TaskStatus): void;

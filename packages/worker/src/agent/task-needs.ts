@@ -44,8 +44,9 @@ export class TaskNeeds {
 
   /** The first object that the task waits for; undefined when it has all. */
   missing(task: Task): MissingObject | undefined {
-    for (const { kind, id, name } of this.#needs(task)) {
-      const store = this.#awaited.has(kind) ? this.#stores.get(kind) : undefined;
+    for (const { kind, id, name, isOptional } of this.#needs(task)) {
+      const isAwaited = this.#awaited.has(kind) && isOptional !== true;
+      const store = isAwaited ? this.#stores.get(kind) : undefined;
       if (store === undefined || store.get(id) !== undefined) continue;
       const problem = store.problem(id);
       const message =

@@ -1,10 +1,11 @@
 import type { PortConfig, Task } from '@swarm/api';
-import { hostPublished, withHostPorts } from '../runtime/task-ports.js';
+import { sandboxSpec } from '../runtime/sandbox.js';
+import { hostPublished, isOnOverlay, withHostPorts } from '../runtime/task-ports.js';
 import { STEP_NAMED_AFTER_MS } from './limits.js';
 import type { ObservedTask } from './observed-task.js';
 import { aborted } from './signal.js';
 import type { TaskHost } from './task-host.js';
-import { attachedSandbox } from './task-sandbox.js';
+import { attachedSandbox, sandboxAttachment } from './task-sandbox.js';
 import type { StatusChange } from './task-status.js';
 
 export const PREPARING = 'preparing its sandbox, network and files';
@@ -77,24 +78,28 @@ export class TaskPreparation {
       this.#observed.say("waiting for the node's place in the routing mesh");
       await Promise.race([this.#host.meshStarted(), aborted(signal)]);
     }
+    // Its own names, and the ways back to it, are there before its first instruction.
+    if (isOnOverlay(this.#observed.task))
+      await Promise.race([this.#host.meshNames(this.#observed.task.ID), aborted(signal)]);
     const leave = await this.turn(PREPARING);
     if (leave === undefined) return;
     try {
       // What it waited for is here.
       if (this.#observed.status.Message.startsWith('waiting ')) this.#observed.say(PREPARING);
       const node = this.#host.node();
+      const objects = this.#host.needs.of(this.#observed.task);
       // A chosen port that turned out not to be free is not tried again.
       const known = this.#isAttached ? (this.#observed.status.PortStatus?.Ports ?? []) : [];
       this.#isAttached = false;
       const task = withHostPorts(this.#observed.task, known, this.#host.random);
       const sandbox = await this.#named('creating its sandbox and network', () =>
-        attachedSandbox(task, { runtime, network: mesh, node, signal }),
+        attachedSandbox(task, { runtime, network: mesh, node, objects, signal }),
       );
       this.#isAttached = true;
       const prepared = await this.#named('preparing its files and program', () =>
         runtime.prepare(this.#observed.task, sandbox, {
           node,
-          objects: this.#host.needs.of(this.#observed.task),
+          objects,
           signal,
           waiting: (Message) => this.#observed.say(Message),
         }),
@@ -104,6 +109,23 @@ export class TaskPreparation {
     } finally {
       leave();
     }
+  }
+
+  /**
+   * Has the mesh take over a task that an earlier run attached: its links stand, its networks and names are in the
+   * memory of a process that has ended.
+   */
+  async adopt(): Promise<void> {
+    const { runtime, mesh } = this.#host;
+    const { task, status, unwanted: signal } = this.#observed;
+    if (!isOnOverlay(task)) return;
+    await Promise.race([this.#host.meshStarted(), aborted(signal)]);
+    if (signal.aborted) return;
+    const spec = sandboxSpec(task, this.#host.node(), mesh.backend);
+    const sandbox = await runtime.createSandbox(spec, signal);
+    const known = withHostPorts(task, status.PortStatus?.Ports ?? [], this.#host.random);
+    const attachment = sandboxAttachment(known, sandbox, this.#host.needs.of(task));
+    if (attachment !== undefined && !signal.aborted) await mesh.adopt(attachment);
   }
 
   /** Names a step of preparing that takes long, unless the step says more itself. */

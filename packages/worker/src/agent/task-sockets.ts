@@ -7,7 +7,7 @@ import {
   type TaskStatus,
 } from '@swarm/api';
 import type { TaskSockets } from '@swarm/routing-mesh';
-import { portName, taskAddresses } from '../runtime/task-ports.js';
+import { isOnOverlay, portName, taskAddresses } from '../runtime/task-ports.js';
 import { SOCKETS_POLL_MS } from './limits.js';
 import type { TaskMesh } from './task-mesh.js';
 
@@ -17,6 +17,22 @@ function listenPorts(task: Task, status: TaskStatus): readonly PortConfig[] {
   const told = status.Address === undefined ? undefined : status.PortStatus?.Ports;
   const ports = told ?? task.Endpoint.Ports;
   return ports.filter((port) => port.Protocol === 'tcp');
+}
+
+/**
+ * What the mesh needs to count a task's connections; undefined when nobody reaches it by a name or port of its
+ * service.
+ */
+export function clientSocketsOf(
+  task: Task,
+  status: TaskStatus,
+  pid: number | undefined,
+): TaskSockets | undefined {
+  const isOpen = status.Address === undefined && isOnOverlay(task);
+  if (!isOpen) return socketsOf(task, status, pid);
+  if (pid === undefined) return undefined;
+  const published = socketsOf(task, status, pid)?.ports ?? [];
+  return { taskId: task.ID, pid, addresses: taskAddresses(task), ports: published, isOpen };
 }
 
 /** What the mesh needs to look at a task's sockets; undefined when the task publishes no TCP port. */

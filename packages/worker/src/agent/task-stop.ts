@@ -5,7 +5,7 @@ import type { ObservedTask } from './observed-task.js';
 import { aborted } from './signal.js';
 import type { TaskHost } from './task-host.js';
 import { sandboxIdOf } from './task-sandbox.js';
-import { socketsOf, untilDrained } from './task-sockets.js';
+import { clientSocketsOf, untilDrained } from './task-sockets.js';
 import { stopGraceMs, stopSignal } from './task-status.js';
 
 /** Ends one task on its host, and gives back what it holds there. Never rejects. */
@@ -21,7 +21,7 @@ export class TaskStop {
   /** The manager asks for a stop only once the mesh sends the task nothing new. */
   async drain(): Promise<void> {
     const { mesh, clock, runtime } = this.#host;
-    const sockets = socketsOf(
+    const sockets = clientSocketsOf(
       this.#observed.task,
       this.#observed.status,
       runtime.pid(this.#observed.task.ID),

@@ -1,18 +1,13 @@
-import { checkHostName, checkVariable, type Task } from '@swarm/api';
+import { checkVariable, shortTaskId, type Task, wantedHostName } from '@swarm/api';
 import type { NodeFacts } from './runtime.js';
 import { refused } from './spec-refusal.js';
 import { expandFor } from './task-template.js';
 
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
-const SHORT_ID_LENGTH = 12;
 
 /** The hostname that a task asks for, with placeholders expanded; undefined if it asks for none. */
 export function taskHostname(task: Task, node: NodeFacts): string | undefined {
-  const wanted = task.Spec.ContainerSpec?.Hostname;
-  if (wanted === undefined || wanted === '') return undefined;
-  const hostname = expandFor(wanted, 'ContainerSpec.Hostname', task, node);
-  refused(() => checkHostName(hostname));
-  return hostname;
+  return refused(() => wantedHostName(task, node));
 }
 
 /**
@@ -26,7 +21,7 @@ export function taskEnvironment(
 ): Record<string, string> {
   const env: Record<string, string> = {
     PATH: DEFAULT_PATH,
-    HOSTNAME: taskHostname(task, node) ?? task.ID.slice(0, SHORT_ID_LENGTH),
+    HOSTNAME: taskHostname(task, node) ?? shortTaskId(task),
     ...extra,
   };
   for (const entry of task.Spec.ContainerSpec?.Env ?? []) {

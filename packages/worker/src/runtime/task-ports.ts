@@ -1,18 +1,52 @@
-import { parseCidr, type PortConfig, type Task } from '@swarm/api';
-import type { HostPort, NetworkAttachment } from '@swarm/routing-mesh';
+import {
+  isEncrypted,
+  isOfIngress,
+  type Network,
+  networkMtu,
+  parseCidr,
+  type PortConfig,
+  type Task,
+} from '@swarm/api';
+import type { HostPort, NetworkAttachment, OverlayNetwork } from '@swarm/routing-mesh';
 
-/** The task's attachments to its networks, for the mesh; empty in the host's network. */
-export function taskAttachments(task: Task): readonly NetworkAttachment[] {
-  return (task.NetworksAttachments ?? []).map(({ Network, Addresses }) => ({
-    networkId: Network.ID,
-    addresses: Addresses,
-  }));
+/**
+ * The task's attachments to its networks, for the mesh; empty in the host's network.
+ * @param network one of its networks by id; undefined if this node was not sent it, as managers of before do
+ */
+export function taskAttachments(
+  task: Task,
+  network: (id: string) => Network | undefined,
+): readonly NetworkAttachment[] {
+  return (task.NetworksAttachments ?? []).map(({ Network: { ID }, Addresses }) => {
+    const overlay = overlayNetwork(network(ID));
+    return { networkId: ID, addresses: Addresses, ...(overlay && { overlay }) };
+  });
+}
+
+/** The network as the mesh has to know it; undefined for the ingress network. */
+function overlayNetwork(network: Network | undefined): OverlayNetwork | undefined {
+  if (network === undefined || network.Spec.Ingress) return undefined;
+  const { ID, Spec, Subnets } = network;
+  const mtuBytes = networkMtu(Spec);
+  return {
+    networkId: ID,
+    name: Spec.Name,
+    subnets: Subnets.map(({ Subnet }) => Subnet),
+    isInternal: Spec.Internal,
+    isEncrypted: isEncrypted(Spec),
+    ...(mtuBytes !== undefined && { mtuBytes }),
+  };
+}
+
+/** Whether the task has addresses besides those on the ingress network. */
+export function isOnOverlay(task: Task): boolean {
+  return (task.NetworksAttachments ?? []).some(({ Addresses }) => !isOfIngress(Addresses));
 }
 
 /** The task's addresses on all its networks, without prefix lengths. */
 export function taskAddresses(task: Task): readonly string[] {
-  return taskAttachments(task).flatMap(({ addresses }) =>
-    addresses.flatMap((text) => parseCidr(text)?.address ?? []),
+  return (task.NetworksAttachments ?? []).flatMap(({ Addresses }) =>
+    Addresses.flatMap((text) => parseCidr(text)?.address ?? []),
   );
 }
 
@@ -20,7 +54,10 @@ export function taskAddresses(task: Task): readonly string[] {
 export function sharedAttachments(task: Task, address: string): readonly NetworkAttachment[] {
   const prefixLength = address.includes(':') ? 128 : 32;
   const addresses = [`${address}/${prefixLength}`];
-  return taskAttachments(task).map(({ networkId }) => ({ networkId, addresses }));
+  return (task.NetworksAttachments ?? []).map(({ Network: { ID } }) => ({
+    networkId: ID,
+    addresses,
+  }));
 }
 
 /** Undefined if each attachment has an address; otherwise what is wrong, for the user. */

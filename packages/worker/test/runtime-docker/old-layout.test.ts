@@ -5,6 +5,8 @@ import { attachedSandbox } from '../../src/agent/task-sandbox.js';
 import { makeTask, NODE_FACTS } from '../support/make-task.js';
 import { containers, engineLacks, openDockerRuntime, TEST_IMAGE, TestEngine } from './engine.js';
 
+const NO_OBJECTS = { get: () => undefined };
+
 const lacks = engineLacks();
 const { signal } = new AbortController();
 
@@ -67,7 +69,7 @@ if (lacks === undefined) {
       );
       t.deepEqual([...(await runtime.listSandboxes())].sort(), [attached.ID, plain.ID]);
       const network = { backend: 'nftables' as const, attach: async () => {} };
-      const context = { runtime, network, node: NODE_FACTS, signal };
+      const context = { runtime, network, node: NODE_FACTS, objects: NO_OBJECTS, signal };
       const sandbox = await attachedSandbox(attached, context);
       t.regex(sandbox.netns ?? '', /^\/proc\/\d+\/ns\/net$/);
       t.deepEqual(await attachedSandbox(plain, context), { id: plain.ID });

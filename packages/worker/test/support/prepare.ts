@@ -17,8 +17,8 @@ export async function prepare(
   const { network = { backend: 'nftables', attach: async () => {} }, ...rest } = change;
   const context = prepareContext(rest);
   try {
-    const { node, signal } = context;
-    const sandbox = await attachedSandbox(task, { runtime, network, node, signal });
+    const { node, objects, signal } = context;
+    const sandbox = await attachedSandbox(task, { runtime, network, node, objects, signal });
     return await runtime.prepare(task, sandbox, context);
   } catch (error) {
     await runtime.removeSandbox(task.ID);

@@ -1,0 +1,85 @@
+import {
+  isTunnelled,
+  type MeshPeer,
+  type Node,
+  nodeBlock,
+  type Subnet,
+  type Task,
+} from '@swarm/api';
+import { hostAddress, ingressSubnet } from '../allocator/node-mesh.js';
+import type { View } from '../store/store.js';
+
+/**
+ * The nodes that have a place in the mesh. A node that is down keeps its place, marked, since it may still
+ * route. If the store has two nodes at one index or tunnel address, the living one is the peer, else the one
+ * with the lower id; the dispatcher ensures that at most one of them lives.
+ */
+export function meshPeers(view: View): MeshPeer[] {
+  const peers = new Map<string, MeshPeer>();
+  const taken = new Map<number | string, string>();
+  const network = ingressSubnet(view);
+  const take = (node: Node): void => {
+    const peer = meshPeer(node, network);
+    if (peer === undefined) return;
+    const keys = peer.userspace ? [peer.index] : [peer.index, peer.address];
+    if (keys.some((key) => taken.has(key))) return;
+    for (const key of keys) taken.set(key, peer.nodeId);
+    peers.set(peer.nodeId, peer);
+  };
+  const down: Node[] = [];
+  for (const node of view.list('node')) {
+    if (node.Status.State === 'ready' || node.Status.State === 'disconnected') take(node);
+    else down.push(node);
+  }
+  for (const node of down) take(node);
+  return [...peers.values()].sort((a, b) => (a.nodeId < b.nodeId ? -1 : 1));
+}
+
+/**
+ * Where others send a node's tunnel packets, or reach the tasks of a userspace node. Undefined until the
+ * allocator gives it a place, while another node has its address, and when the stored place is invalid.
+ * @param network the subnet that contains the nodes' blocks
+ */
+export function meshPeer(node: Node, network: Subnet): MeshPeer | undefined {
+  if (node.Mesh === undefined) return undefined;
+  const { Index, Subnet: block } = node.Mesh;
+  const address = hostAddress(node.Mesh.Address);
+  if (address === undefined || block !== nodeBlock(network, Index)?.toString()) return undefined;
+  return {
+    nodeId: node.ID,
+    index: Index,
+    address,
+    subnet: block,
+    ...(node.Status.State === 'down' ? { down: true } : {}),
+    ...(isUserspace(node) ? { userspace: true } : {}),
+  };
+}
+
+/** Whether the node says that it has no kernel networking. */
+function isUserspace(node: Node): boolean {
+  return !isTunnelled(node.Description);
+}
+
+/** Whether two versions of a node give its tasks the same endpoints. */
+export function sameToEndpoints(a: Node, b: Node): boolean {
+  return (
+    (a.Status.State === 'down') === (b.Status.State === 'down') &&
+    a.Mesh?.Address === b.Mesh?.Address &&
+    a.Mesh?.Index === b.Mesh?.Index &&
+    a.Mesh?.Subnet === b.Mesh?.Subnet &&
+    isUserspace(a) === isUserspace(b)
+  );
+}
+
+/**
+ * The node of a task that may get traffic; undefined when it gets none: it must run, be ready, not be about to
+ * stop, and be on a node that is up.
+ * @param network the subnet that contains the nodes' blocks
+ */
+export function peerWithTraffic(view: View, task: Task, network: Subnet): MeshPeer | undefined {
+  if (task.DesiredState !== 'running' || task.Status.State !== 'running') return undefined;
+  if (task.Status.Ready === false || task.NodeID === undefined) return undefined;
+  const node = view.get('node', task.NodeID);
+  const peer = node && meshPeer(node, network);
+  return peer?.down === true ? undefined : peer;
+}
