@@ -20,7 +20,9 @@ import {
   parseTaskId,
   type TaskId,
 } from './layout.js';
+import { parseTunnelKey } from './encryption/keys.js';
 import type { HostPort } from './mesh.js';
+import type { TunnelKey } from './netlink/wireguard.js';
 
 /** A peer whose every field is checked. */
 export interface CheckedPeer {
@@ -33,6 +35,15 @@ export interface CheckedPeer {
   readonly down: boolean;
   /** There is no tunnel to it: its tasks are reached at `address`. */
   readonly userspace: boolean;
+  /** Undefined when it cannot encrypt. */
+  readonly encryption: CheckedEncryption | undefined;
+}
+
+/** What a peer has to encrypt with, checked. */
+export interface CheckedEncryption {
+  readonly publicKey: TunnelKey;
+  readonly epoch: string;
+  readonly means: readonly string[];
 }
 
 /** Whether kernel and routes treat two peers the same. */
@@ -137,7 +148,7 @@ export function fieldsOf(value: unknown, what: string): Fields {
 
 /** @throws BadPart */
 export function readPeer(value: unknown, ingress: Subnet): CheckedPeer {
-  const { nodeId, index, address, subnet, down, userspace } = fieldsOf(value, 'a peer');
+  const { nodeId, index, address, subnet, down, userspace, encryption } = fieldsOf(value, 'a peer');
   if (!isObjectId(nodeId)) throw new BadPart('its node id is invalid');
   if (!Number.isInteger(index) || (index as number) < 1 || (index as number) > MAX_PEER_INDEX) {
     throw new BadPart(`its index is not within 1 to ${MAX_PEER_INDEX}`);
@@ -156,8 +167,23 @@ export function readPeer(value: unknown, ingress: Subnet): CheckedPeer {
     subnet: block,
     down: down === true,
     userspace: userspace === true,
+    encryption: readEncryption(encryption),
   };
 }
+
+/** Undefined for a node that cannot encrypt, and when it is invalid: nothing then leads to it encrypted, or at all. */
+function readEncryption(value: unknown): CheckedEncryption | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  const { publicKey, epoch, means } = value as Readonly<Record<string, unknown>>;
+  const key = parseTunnelKey(publicKey);
+  if (key === undefined || typeof epoch !== 'string' || !EPOCH.test(epoch)) return undefined;
+  if (!Array.isArray(means)) return undefined;
+  const names = means.filter((name): name is string => typeof name === 'string');
+  return { publicKey: key, epoch, means: names };
+}
+
+/** Name of an epoch. */
+const EPOCH = /^[A-Za-z0-9]{1,64}$/;
 
 /** Where an endpoint of this node may be. */
 export interface EndpointRules {

@@ -6,6 +6,7 @@ import { HostPortSection } from './balancer/nftables/host-port-section.js';
 import { LoopbackListeners } from './balancer/nftables/loopback-listeners.js';
 import { NftablesBalancer } from './balancer/nftables/nftables-balancer.js';
 import { UserspaceBalancer } from './balancer/userspace/userspace-balancer.js';
+import { noEncryption, type TrafficEncryption } from './encryption/traffic-encryption.js';
 import type { Kernel } from './kernel/kernel.js';
 import type { Nft } from './kernel/nft.js';
 import type { Sockets } from './kernel/sockets.js';
@@ -32,6 +33,7 @@ export interface MeshParts {
   readonly tunnel: Tunnel;
   readonly links: TaskLinks;
   readonly balancer: LoadBalancer;
+  readonly encryption: TrafficEncryption;
   readonly overlay: OverlayNetworks;
   readonly names: ServiceNames;
   readonly probe: SocketProbe;
@@ -53,7 +55,11 @@ export interface PartOptions {
 }
 
 /** Everything in the kernel. */
-export function nftablesParts(options: PartOptions, nft: Nft): MeshParts {
+export function nftablesParts(
+  options: PartOptions,
+  nft: Nft,
+  encryption = noEncryption('it has no key'),
+): MeshParts {
   const { kernel, ingressNetwork, dataPathPort, logger, clock } = options;
   const hostPorts = new HostPortSection();
   const peers = new PeerSection();
@@ -81,6 +87,7 @@ export function nftablesParts(options: PartOptions, nft: Nft): MeshParts {
       ingressNetwork,
       logger,
     }),
+    encryption,
     overlay: noOverlayNetworks,
     names: noServiceNames,
     probe: new ProcProbe(kernel),
@@ -96,6 +103,7 @@ export function userspaceParts(options: PartOptions): MeshParts {
     tunnel: noTunnel,
     links: new SharedNetwork(),
     balancer: new UserspaceBalancer(options),
+    encryption: noEncryption('it has no kernel networking'),
     overlay: noOverlayNetworks,
     names: noServiceNames,
     probe: new ProcProbe(options.kernel),

@@ -2,12 +2,15 @@ import type {
   Clock,
   Logger,
   MeshBackendName,
+  MeshEncryption,
   MeshPeer,
   MeshState,
   PortConflict,
   PortKey,
   PortProtocol,
 } from '@swarm/api';
+import type { TunnelKeyPair } from './encryption/keys.js';
+import type { EncryptionOptions } from './encryption/open-encryption.js';
 import type { Kernel } from './kernel/kernel.js';
 import type { Sockets } from './kernel/sockets.js';
 
@@ -139,6 +142,15 @@ export interface Mesh {
   /** Calls the listener after each change of `conflicts`. @returns ends that */
   watchConflicts(listener: () => void): () => void;
 
+  /** What other nodes need to encrypt what they send to this one; undefined when it cannot encrypt. */
+  readonly encryption: MeshEncryption | undefined;
+
+  /** Calls the listener after each change of `encryption`. @returns ends that */
+  watchEncryption(listener: () => void): () => void;
+
+  /** Goes over to another key pair; connections go on. Ignored by a node that cannot encrypt. */
+  changeKeys(keys: TunnelKeyPair): Promise<void>;
+
   /** `keep` leaves the kernel as it is: traffic continues while the daemon restarts. */
   close(options: { readonly keep: boolean }): Promise<void>;
 }
@@ -154,6 +166,8 @@ export interface MeshOptions {
   readonly clock: Clock;
   readonly kernel: Kernel;
   readonly sockets: Sockets;
+  /** Without it, the node carries no encrypted networks. */
+  readonly encryption?: EncryptionOptions | undefined;
   /** 0 to 1, as `Math.random`. */
   readonly random: () => number;
   /** How often nftables checks whether somebody flushed our table, ms. Default 15000. */

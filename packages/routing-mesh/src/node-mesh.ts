@@ -3,6 +3,7 @@ import {
   type Clock,
   isLoopback,
   type Logger,
+  type MeshEncryption,
   type MeshPeer,
   meshPortKey,
   meshPortOf,
@@ -18,6 +19,7 @@ import { readAttachment } from './attachment.js';
 import type { LocalTask } from './balancer/load-balancer.js';
 import {
   BadPart,
+  type CheckedAttachment,
   type CheckedOverlay,
   type CheckedPeer,
   type CheckedState,
@@ -25,6 +27,7 @@ import {
   readPeer,
   samePeer,
 } from './checked.js';
+import type { TunnelKeyPair } from './encryption/keys.js';
 import { HostPortClaims } from './host-port-claims.js';
 import { type NetworkId, parseTaskId, type TaskId } from './layout.js';
 import type { HostPort, Mesh, MeshBackendName, TaskAttachment, TaskSockets } from './mesh.js';
@@ -127,8 +130,9 @@ export class NodeMesh implements Mesh {
   }
 
   async #startParts(self: CheckedPeer): Promise<void> {
-    const { tunnel, links, balancer, overlay, transaction } = this.#parts;
+    const { tunnel, encryption, links, balancer, overlay, transaction } = this.#parts;
     await tunnel.start(self);
+    await encryption.start(self, tunnel.mtuBytes);
     links.start(self);
     await balancer.start(self);
     await overlay.start(self);
@@ -174,7 +178,7 @@ export class NodeMesh implements Mesh {
 
   /** Only within `#changes`: makes every part hold its slice of the state. */
   async #hold(state: CheckedState): Promise<void> {
-    const { tunnel, balancer, overlay, names, transaction } = this.#parts;
+    const { tunnel, encryption, balancer, overlay, names, transaction } = this.#parts;
     const refused = await tunnel.reach(state.peers);
     const { peers, ports } = without(state, refused);
     const networks = this.#views(state, peers);
@@ -183,6 +187,7 @@ export class NodeMesh implements Mesh {
     this.#withheld = withheld;
     const served = ports.filter((port) => !withheld.has(meshPortKey(port)));
     await balancer.apply({ peers, ports: served });
+    await encryption.reach({ peers, networks });
     await overlay.apply({ peers, networks });
     this.#isTakenOver = false;
     let isUnsure: boolean;
@@ -217,9 +222,10 @@ export class NodeMesh implements Mesh {
   async #followNetworks(): Promise<void> {
     // The first state follows at once, and brings them.
     if (this.#isTakenOver) return;
-    const { overlay, names, transaction } = this.#parts;
+    const { encryption, overlay, names, transaction } = this.#parts;
     const peers = this.#reached;
     const networks = this.#views(this.#state ?? NOTHING, peers);
+    await encryption.reach({ peers, networks });
     await overlay.apply({ peers, networks });
     const isUnsure = await transaction.commit();
     await names.apply({ networks });
@@ -278,6 +284,24 @@ export class NodeMesh implements Mesh {
     });
   }
 
+  get encryption(): MeshEncryption | undefined {
+    return this.#parts.encryption.offer;
+  }
+
+  watchEncryption(listener: () => void): () => void {
+    return this.#parts.encryption.watch(listener);
+  }
+
+  async changeKeys(keys: TunnelKeyPair): Promise<void> {
+    const { encryption } = this.#parts;
+    await this.#changes.run(async () => {
+      if (this.#closed) return;
+      await encryption.changeKeys(keys);
+      // The new keys are for the same nodes.
+      if (this.#state !== undefined) await this.#hold(this.#state);
+    });
+  }
+
   watchConflicts(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
@@ -294,7 +318,7 @@ export class NodeMesh implements Mesh {
   async #attach(task: CheckedTask, { isAdopted }: { isAdopted: boolean }): Promise<void> {
     assert(this.#self !== undefined, 'start comes before attach');
     const { taskId, netns, attachments, hostPorts } = task;
-    const { tunnel, links, balancer, names, overlay } = this.#parts;
+    const { tunnel, encryption, links, balancer, names, overlay } = this.#parts;
     const before = this.#tasks.get(taskId);
     // From here on its host ports are its own, even against a task attached meanwhile.
     this.#claims.claim(taskId, hostPorts);
@@ -304,7 +328,10 @@ export class NodeMesh implements Mesh {
     this.#tasks.set(taskId, local);
     try {
       this.#refuseIfClosed();
-      const wishes = { taskId, netns, attachments, mtuBytes: tunnel.mtuBytes };
+      encryption.check(task);
+      const mtuBytes = tunnel.mtuBytes;
+      const linked = attachments.map((one) => withinMtu(one, encryption.mtuBytes));
+      const wishes = { taskId, netns, attachments: linked, mtuBytes };
       if (!isAdopted || !(await links.isAttached(wishes))) await links.attach(wishes);
       await this.#changes.run(async () => {
         this.#refuseIfClosed();
@@ -385,12 +412,13 @@ export class NodeMesh implements Mesh {
     this.#options.clock.clearTimeout(this.#timer);
     this.#options.clock.clearTimeout(this.#portTimer);
     await this.#states.idle();
-    const { tunnel, links, balancer, names, overlay, transaction } = this.#parts;
+    const { tunnel, encryption, links, balancer, names, overlay, transaction } = this.#parts;
     await this.#changes.run(async () => {
       this.#isOver = true;
       await balancer.close();
       await names.close({ keep });
       await overlay.close({ keep });
+      await encryption.close({ keep });
       if (!keep) await links.retain(new Set());
       await transaction.close({ keep });
       if (!keep) await tunnel.close();
@@ -471,8 +499,9 @@ export class NodeMesh implements Mesh {
   async #check(): Promise<void> {
     // Taken over, but no state yet: the kernel holds another process's, which works.
     if (this.#closed || this.#isTakenOver) return;
-    const { tunnel, balancer, transaction } = this.#parts;
-    const isRepaired = await tunnel.repair();
+    const { tunnel, encryption, balancer, transaction } = this.#parts;
+    const isEncryptionLost = await encryption.repair();
+    const isRepaired = (await tunnel.repair()) || isEncryptionLost;
     if (isRepaired) {
       this.#logger.warn({}, 'somebody removed rules or routes of the mesh; restored them');
     }
@@ -487,6 +516,14 @@ const NOTHING: Pick<CheckedState, 'services' | 'members'> = {
   services: new Map(),
   members: new Map(),
 };
+
+/** The attachment with links whose packets still fit when they are encrypted. */
+function withinMtu(attachment: CheckedAttachment, limitBytes: number): CheckedAttachment {
+  const { overlay } = attachment;
+  if (overlay?.isEncrypted !== true) return attachment;
+  const mtuBytes = Math.min(overlay.mtuBytes ?? limitBytes, limitBytes);
+  return { ...attachment, overlay: { ...overlay, mtuBytes } };
+}
 
 /** @throws RangeError */
 function readSelf(place: MeshPeer, ingressNetwork: SubnetText): CheckedPeer {

@@ -1,6 +1,7 @@
 import { NODE_INDEX_FIRST, NODE_INDEX_LAST } from '../network/layout.js';
 import type {
   MeshDelta,
+  MeshEncryption,
   MeshEndpoint,
   MeshMember,
   MeshMemberNetwork,
@@ -32,6 +33,17 @@ export const MESH_PORTS_LIMIT = 3 * 65_535;
 /** Most tasks behind one port. */
 export const MESH_ENDPOINTS_LIMIT = 100_000;
 
+/** Most characters of a key, and of the name of an epoch or of a means. */
+const ENCRYPTION_TEXT_LIMIT = 64;
+const MEANS_LIMIT = 8;
+const encryptionText = text(ENCRYPTION_TEXT_LIMIT);
+
+export const meshEncryptionShape = record<MeshEncryption>({
+  publicKey: encryptionText,
+  epoch: encryptionText,
+  means: list(encryptionText, MEANS_LIMIT),
+});
+
 export const meshPeerShape = record<MeshPeer>({
   nodeId: objectId,
   index: integer(NODE_INDEX_FIRST, NODE_INDEX_LAST),
@@ -39,6 +51,7 @@ export const meshPeerShape = record<MeshPeer>({
   subnet: cidr,
   down: optional(flag),
   userspace: optional(flag),
+  encryption: optional(meshEncryptionShape),
 });
 
 export const meshEndpointShape = record<MeshEndpoint>({

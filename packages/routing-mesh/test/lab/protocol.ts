@@ -1,4 +1,4 @@
-import type { MeshPeer, MeshPort, MeshState, PortConflict } from '@swarm/api';
+import type { MeshEncryption, MeshPeer, MeshPort, MeshState, PortConflict } from '@swarm/api';
 import type { MeshBackendName, TaskAttachment, TaskSockets } from '../../src/index.js';
 
 /** What a task's server answers: who it is, and whom it sees. */
@@ -19,6 +19,12 @@ export interface LoadResult {
   readonly ok: number;
   readonly errors: readonly string[];
   readonly byTask: Readonly<Record<string, number>>;
+}
+
+/** An encrypted network with its members. */
+export interface LabNetwork {
+  readonly subnets: readonly string[];
+  readonly members: readonly { readonly nodeId: string; readonly addresses: readonly string[] }[];
 }
 
 /** What a process inside a namespace can be asked to do. */
@@ -66,6 +72,16 @@ export interface Orders {
   probeConnections(task: TaskSockets): number;
   probeListens(task: TaskSockets): boolean;
   closeParts(): void;
+  /** Encryption alone, with a new key pair: of this node, if it can. */
+  openEncryption(): { readonly offer?: MeshEncryption; readonly problem: string };
+  startEncryption(self: MeshPeer): void;
+  encrypt(slice: { peers: readonly MeshPeer[]; networks: readonly LabNetwork[] }): void;
+  encryptedDevice(peer: MeshPeer): string;
+  /** With another key pair. */
+  changeKeys(): MeshEncryption;
+  /** What it offers then, and whether `encrypt` has to follow. */
+  repairEncryption(): { readonly offer?: MeshEncryption; readonly isDamaged: boolean };
+  closeEncryption(options: { keep: boolean }): void;
   /** Warnings and errors logged so far. */
   logged(): string[];
   /** Serves TCP and UDP on a port under a name. */

@@ -3,6 +3,7 @@ import type { BalancerSlice } from '../../src/balancer/load-balancer.js';
 import type { HostPort } from '../../src/mesh.js';
 import type { TaskId } from '../../src/layout.js';
 import type { FoundLink } from '../../src/links/task-links.js';
+import { noEncryption } from '../../src/encryption/traffic-encryption.js';
 import type { MeshParts } from '../../src/mesh-parts.js';
 import { noOverlayNetworks } from '../../src/overlay/overlay-networks.js';
 import { noServiceNames } from '../../src/names/service-names.js';
@@ -52,6 +53,7 @@ export class FakeParts {
       },
       close: () => this.#call('tunnel.close'),
     },
+    encryption: noEncryption('it is a test'),
     links: {
       start: () => {},
       attach: (task) => this.#call(`links.attach ${task.taskId} ${task.mtuBytes}`),

@@ -1,4 +1,4 @@
-import type { MeshPeer, MeshState, PortConflict } from '@swarm/api';
+import type { MeshEncryption, MeshPeer, MeshState, PortConflict } from '@swarm/api';
 import type { TaskAttachment, TaskSockets } from '@swarm/routing-mesh';
 import type { TaskMesh } from '../../src/agent/task-mesh.js';
 
@@ -50,6 +50,14 @@ export class FakeMesh implements TaskMesh {
       this.#listener = () => {};
     };
   }
+
+  encryption: MeshEncryption | undefined;
+
+  watchEncryption(): () => void {
+    return () => {};
+  }
+
+  async changeKeys(): Promise<void> {}
 
   async attach(task: TaskAttachment): Promise<void> {
     await this.onAttach();
