@@ -7,6 +7,8 @@ import { LoopbackListeners } from './balancer/nftables/loopback-listeners.js';
 import { NftablesBalancer } from './balancer/nftables/nftables-balancer.js';
 import { UserspaceBalancer } from './balancer/userspace/userspace-balancer.js';
 import { noEncryption, type TrafficEncryption } from './encryption/traffic-encryption.js';
+import { type AccessGuard, NftablesGuard, noAccessGuard } from './guard/access-guard.js';
+import { GuardSection } from './guard/guard-section.js';
 import type { Kernel } from './kernel/kernel.js';
 import type { Nft } from './kernel/nft.js';
 import type { Sockets } from './kernel/sockets.js';
@@ -15,12 +17,18 @@ import { SharedNetwork } from './links/shared-network.js';
 import type { TaskLinks } from './links/task-links.js';
 import { VethLinks } from './links/veth-links.js';
 import type { MeshBackendName } from './mesh.js';
+import { NftablesOverlays } from './overlay/nftables-overlays.js';
 import { noOverlayNetworks, type OverlayNetworks } from './overlay/overlay-networks.js';
-import { noServiceNames, type ServiceNames } from './names/service-names.js';
+import { VipSection } from './overlay/vip-section.js';
+import { WallSection } from './overlay/wall-section.js';
+import { ResolverNames } from './names/resolver-names.js';
+import type { ResolverProcess } from './names/resolver-process.js';
+import { noServiceNames, type ServiceNames, withoutNames } from './names/service-names.js';
 import { ProcProbe } from './probe/proc-probe.js';
 import { type HostPrograms, noHostPrograms } from './programs/host-programs.js';
 import { ProcPrograms } from './programs/proc-programs.js';
 import type { SocketProbe } from './probe/socket-probe.js';
+import { IPV4, IPV6 } from './table/family.js';
 import { MeshTable } from './table/mesh-table.js';
 import { noTransaction, type Transaction } from './table/transaction.js';
 import { PeerSection } from './tunnel/peer-section.js';
@@ -35,6 +43,7 @@ export interface MeshParts {
   readonly balancer: LoadBalancer;
   readonly encryption: TrafficEncryption;
   readonly overlay: OverlayNetworks;
+  readonly guard: AccessGuard;
   readonly names: ServiceNames;
   readonly probe: SocketProbe;
   readonly programs: HostPrograms;
@@ -45,6 +54,7 @@ export interface MeshParts {
 export interface PartOptions {
   readonly kernel: Kernel;
   readonly sockets: Sockets;
+  readonly resolver?: ResolverProcess;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly random: () => number;
@@ -60,15 +70,28 @@ export function nftablesParts(
   nft: Nft,
   encryption = noEncryption('it has no key'),
 ): MeshParts {
-  const { kernel, ingressNetwork, dataPathPort, logger, clock } = options;
+  const { kernel, ingressNetwork, dataPathPort, logger, clock, resolver } = options;
   const hostPorts = new HostPortSection();
   const peers = new PeerSection();
   const ports = new DnatSection();
+  const walls = new Map([IPV4, IPV6].map((family) => [family, new WallSection(family)]));
+  const vips = new Map([IPV4, IPV6].map((family) => [family, new VipSection(family)]));
+  const guards = new Map([IPV4, IPV6].map((family) => [family, new GuardSection(family)]));
   const table = new MeshTable({
     kernel,
     nft,
     // A host port takes precedence over a published one; packets for nobody are dropped last.
-    sections: [hostPorts, peers, ports, new IsolationSection()],
+    sections: [
+      hostPorts,
+      peers,
+      ports,
+      walls.get(IPV4)!,
+      vips.get(IPV4)!,
+      new IsolationSection(),
+      guards.get(IPV4)!,
+    ],
+    sectionsV6: [walls.get(IPV6)!, vips.get(IPV6)!, guards.get(IPV6)!],
+    isV6Wanted: () => walls.get(IPV6)!.isWanted || guards.get(IPV6)!.isWanted,
     ingressNetwork,
     dataPathPort,
     logger,
@@ -88,8 +111,9 @@ export function nftablesParts(
       logger,
     }),
     encryption,
-    overlay: noOverlayNetworks,
-    names: noServiceNames,
+    overlay: new NftablesOverlays({ kernel, logger, ingressNetwork, walls, vips, encryption }),
+    guard: new NftablesGuard({ run: kernel.run, logger, sections: guards }),
+    names: resolver === undefined ? withoutNames : new ResolverNames({ resolver, clock, logger }),
     probe: new ProcProbe(kernel),
     programs: new ProcPrograms({ kernel, logger }),
     transaction: table,
@@ -105,6 +129,7 @@ export function userspaceParts(options: PartOptions): MeshParts {
     balancer: new UserspaceBalancer(options),
     encryption: noEncryption('it has no kernel networking'),
     overlay: noOverlayNetworks,
+    guard: noAccessGuard,
     names: noServiceNames,
     probe: new ProcProbe(options.kernel),
     programs: noHostPrograms,

@@ -13,6 +13,7 @@ import type { TunnelKeyPair } from './encryption/keys.js';
 import type { EncryptionOptions } from './encryption/open-encryption.js';
 import type { Kernel } from './kernel/kernel.js';
 import type { Sockets } from './kernel/sockets.js';
+import type { ResolverProcess } from './names/resolver-process.js';
 
 /** A port of a task that is published on its own node only. */
 export interface HostPort {
@@ -60,6 +61,22 @@ export interface TaskAttachment {
   readonly attachments: readonly NetworkAttachment[];
   /** These go to the task's first IPv4 address. */
   readonly hostPorts?: readonly HostPort[];
+  /**
+   * Names of the task itself, which it finds on its overlay networks from its first instruction. One that cannot be
+   * a host name is left out.
+   */
+  readonly names?: readonly string[];
+  /** Asked for names that the cluster does not know, in place of the host's name servers. */
+  readonly nameservers?: readonly string[];
+}
+
+/** Clients that no rule of a task's service admits. */
+export interface TaskRefusals {
+  readonly taskId: string;
+  /** Attempts since the last report: packets, of which a refused TCP connection has one. */
+  readonly count: number;
+  /** One of them. The port is 0 for protocols without ports. */
+  readonly last: { readonly from: string; readonly protocol: string; readonly port: number };
 }
 
 /** Where to look for a running task's sockets. */
@@ -151,6 +168,9 @@ export interface Mesh {
   /** Goes over to another key pair; connections go on. Ignored by a node that cannot encrypt. */
   changeKeys(keys: TunnelKeyPair): Promise<void>;
 
+  /** Calls the listener when clients of a task were refused because no rule of its service admits them. */
+  watchRefusals(listener: (refusals: TaskRefusals) => void): () => void;
+
   /** `keep` leaves the kernel as it is: traffic continues while the daemon restarts. */
   close(options: { readonly keep: boolean }): Promise<void>;
 }
@@ -168,6 +188,8 @@ export interface MeshOptions {
   readonly sockets: Sockets;
   /** Without it, the node carries no encrypted networks. */
   readonly encryption?: EncryptionOptions | undefined;
+  /** Answers tasks on overlay networks; absent: they have no names. Unused by userspace. */
+  readonly resolver?: ResolverProcess;
   /** 0 to 1, as `Math.random`. */
   readonly random: () => number;
   /** How often nftables checks whether somebody flushed our table, ms. Default 15000. */

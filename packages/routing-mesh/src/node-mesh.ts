@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import {
   type Clock,
+  type IpAddress,
+  isIpv6,
   isLoopback,
   type Logger,
   type MeshEncryption,
@@ -29,8 +31,16 @@ import {
 } from './checked.js';
 import type { TunnelKeyPair } from './encryption/keys.js';
 import { HostPortClaims } from './host-port-claims.js';
+import { gatewayPlace } from './links/gateway.js';
 import { type NetworkId, parseTaskId, type TaskId } from './layout.js';
-import type { HostPort, Mesh, MeshBackendName, TaskAttachment, TaskSockets } from './mesh.js';
+import type {
+  HostPort,
+  Mesh,
+  MeshBackendName,
+  TaskAttachment,
+  TaskRefusals,
+  TaskSockets,
+} from './mesh.js';
 import type { MeshParts } from './mesh-parts.js';
 import { LatestQueue } from './latest-queue.js';
 import { type NetworkView, viewNetworks } from './overlay/network-view.js';
@@ -50,6 +60,8 @@ export interface NodeMeshOptions {
 
 /** How soon a port goes back to a program that takes it, or to the mesh once it is free. */
 const PORT_CHECK_MS = 3000;
+/** How often refused clients are counted and reported. */
+const REFUSALS_LOOK_MS = 10_000;
 
 /**
  * One node's mesh, composed of its parts. This class only decides the order: which part is called when, and
@@ -81,6 +93,8 @@ export class NodeMesh implements Mesh {
   #isTakenOver = false;
   #timer: Timer | undefined;
   #portTimer: Timer | undefined;
+  #guardTimer: Timer | undefined;
+  readonly #refusalListeners = new Set<(refusals: TaskRefusals) => void>();
   readonly #guard: PortGuard;
   /** What the last state was held without. */
   #withheld: ReadonlyMap<PortKey, string> = new Map();
@@ -127,6 +141,7 @@ export class NodeMesh implements Mesh {
     });
     if (this.#timer === undefined) this.#scheduleCheck();
     if (this.#portTimer === undefined) this.#schedulePortCheck();
+    if (this.#guardTimer === undefined) this.#scheduleGuardLook();
   }
 
   async #startParts(self: CheckedPeer): Promise<void> {
@@ -143,7 +158,7 @@ export class NodeMesh implements Mesh {
 
   /** @returns false if it is unknown what the earlier process had */
   async #takeOver(): Promise<boolean> {
-    const { links, balancer } = this.#parts;
+    const { links, balancer, overlay } = this.#parts;
     const found = await links.list();
     const hostPorts = await balancer.adopt(found);
     if (hostPorts === undefined) return false;
@@ -154,6 +169,8 @@ export class NodeMesh implements Mesh {
       this.#tasks.set(taskId, { taskId, addresses: [...others, ...addresses], hostPorts: ports });
       this.#claims.claim(taskId, ports);
     }
+    for (const [taskId, overlays] of await overlay.adopt(found))
+      this.#overlays.set(taskId, overlays);
     await this.#trimHostPorts(await this.#guard.check(this.#ports()));
     this.#isTakenOver = true;
     this.#logger.info({ tasks: this.#tasks.size }, 'took over the table of an earlier process');
@@ -189,6 +206,7 @@ export class NodeMesh implements Mesh {
     await balancer.apply({ peers, ports: served });
     await encryption.reach({ peers, networks });
     await overlay.apply({ peers, networks });
+    this.#parts.guard.apply({ ...state, tasks: this.#tasks });
     this.#isTakenOver = false;
     let isUnsure: boolean;
     try {
@@ -227,6 +245,7 @@ export class NodeMesh implements Mesh {
     const networks = this.#views(this.#state ?? NOTHING, peers);
     await encryption.reach({ peers, networks });
     await overlay.apply({ peers, networks });
+    this.#parts.guard.apply({ ...(this.#state ?? NOTHING), tasks: this.#tasks });
     const isUnsure = await transaction.commit();
     await names.apply({ networks });
     await overlay.settle({ isUnsure });
@@ -320,10 +339,9 @@ export class NodeMesh implements Mesh {
     const { taskId, netns, attachments, hostPorts } = task;
     const { tunnel, encryption, links, balancer, names, overlay } = this.#parts;
     const before = this.#tasks.get(taskId);
+    const addresses = addressesOf(task);
     // From here on its host ports are its own, even against a task attached meanwhile.
     this.#claims.claim(taskId, hostPorts);
-    // In the host's network all attachments are at one address.
-    const addresses = [...new Set(attachments.flatMap((one) => one.addresses))];
     const local = { taskId, addresses, hostPorts };
     this.#tasks.set(taskId, local);
     try {
@@ -339,7 +357,8 @@ export class NodeMesh implements Mesh {
         const overlays = attachments.flatMap((one) => one.overlay ?? []);
         if (overlays.length > 0) {
           this.#overlays.set(taskId, overlays);
-          await names.attach({ taskId, netns, attachments });
+          const { names: own, nameservers } = task;
+          await names.attach({ taskId, netns, attachments, names: own, nameservers });
           await this.#followNetworks();
         }
         await this.#refuseTakenPorts(hostPorts);
@@ -394,6 +413,9 @@ export class NodeMesh implements Mesh {
     }
     await this.#closePorts([...gone]);
     await this.#leaveNetworks([...gone]);
+    await this.#changes.run(async () => {
+      if (!this.#isOver) await this.#parts.names.retain(taskIds);
+    });
     await links.retain(taskIds);
     await balancer.cut([...addresses]);
   }
@@ -411,6 +433,7 @@ export class NodeMesh implements Mesh {
     this.#closed = true;
     this.#options.clock.clearTimeout(this.#timer);
     this.#options.clock.clearTimeout(this.#portTimer);
+    this.#options.clock.clearTimeout(this.#guardTimer);
     await this.#states.idle();
     const { tunnel, encryption, links, balancer, names, overlay, transaction } = this.#parts;
     await this.#changes.run(async () => {
@@ -479,6 +502,29 @@ export class NodeMesh implements Mesh {
     }, PORT_CHECK_MS);
   }
 
+  watchRefusals(listener: (refusals: TaskRefusals) => void): () => void {
+    this.#refusalListeners.add(listener);
+    return () => this.#refusalListeners.delete(listener);
+  }
+
+  #scheduleGuardLook(): void {
+    if (this.#closed) return;
+    this.#guardTimer = this.#options.clock.setTimeout(() => {
+      this.#changes
+        .run(() => this.#lookForRefusals())
+        .catch((error) => this.#logger.error({ err: error }, 'could not look for refused clients'))
+        .finally(() => this.#scheduleGuardLook());
+    }, REFUSALS_LOOK_MS);
+  }
+
+  /** Only within `#changes`. */
+  async #lookForRefusals(): Promise<void> {
+    if (this.#closed || this.#isTakenOver) return;
+    for (const refusals of await this.#parts.guard.look()) {
+      for (const listener of this.#refusalListeners) listener(refusals);
+    }
+  }
+
   /** Only within `#changes`: gives ports back to programs that took them, and takes those that are free. */
   async #checkPorts(): Promise<void> {
     if (this.#closed) return;
@@ -499,9 +545,10 @@ export class NodeMesh implements Mesh {
   async #check(): Promise<void> {
     // Taken over, but no state yet: the kernel holds another process's, which works.
     if (this.#closed || this.#isTakenOver) return;
-    const { tunnel, encryption, balancer, transaction } = this.#parts;
+    const { tunnel, encryption, balancer, overlay, transaction } = this.#parts;
     const isEncryptionLost = await encryption.repair();
-    const isRepaired = (await tunnel.repair()) || isEncryptionLost;
+    const isTunnelRepaired = await tunnel.repair();
+    const isRepaired = (await overlay.repair()) || isTunnelRepaired || isEncryptionLost;
     if (isRepaired) {
       this.#logger.warn({}, 'somebody removed rules or routes of the mesh; restored them');
     }
@@ -512,7 +559,8 @@ export class NodeMesh implements Mesh {
   }
 }
 
-const NOTHING: Pick<CheckedState, 'services' | 'members'> = {
+const NOTHING: Pick<CheckedState, 'services' | 'members' | 'ports'> = {
+  ports: [],
   services: new Map(),
   members: new Map(),
 };
@@ -523,6 +571,23 @@ function withinMtu(attachment: CheckedAttachment, limitBytes: number): CheckedAt
   if (overlay?.isEncrypted !== true) return attachment;
   const mtuBytes = Math.min(overlay.mtuBytes ?? limitBytes, limitBytes);
   return { ...attachment, overlay: { ...overlay, mtuBytes } };
+}
+
+/**
+ * All addresses of a task, those first that its host ports lead to. In the host's network, all attachments are at
+ * one address.
+ * @throws RangeError when it has host ports, and no network that lets clients in
+ */
+function addressesOf({ taskId, attachments, hostPorts }: CheckedTask): readonly IpAddress[] {
+  const gateway = gatewayPlace(attachments, (address) => !isIpv6(address));
+  const isClosed = attachments.every(({ overlay }) => overlay?.isInternal === true);
+  if (hostPorts.length > 0 && isClosed) {
+    throw new RangeError(
+      `mesh: task ${taskId} cannot have host ports: all its networks are internal; attach it to one that is not`,
+    );
+  }
+  const first = gateway === undefined ? [] : attachments[gateway]!.addresses;
+  return [...new Set([...first, ...attachments.flatMap((one) => one.addresses)])];
 }
 
 /** @throws RangeError */

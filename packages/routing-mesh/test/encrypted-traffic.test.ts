@@ -265,12 +265,12 @@ if (problem === undefined) {
   test.serial('large packets fit', async (t) => {
     const [one, two] = lab.nodes as [Node, Node];
     const bytes = 300_000;
-    t.is(await one.task.agent.upload({ host: two.task.v4, port: 80, bytes }), bytes);
-    lab.lab.sh(one.task.netns, `ping -c 1 -W 3 -M do -s ${1440 - 28} ${two.task.v4}`);
     const capture = await Capture.start(one.netns);
-    lab.lab.sh(one.task.netns, `ping -c 1 -W 3 -M do -s ${1440 - 28} ${two.task.v4}`);
+    t.is(await one.task.agent.upload({ host: two.task.v4, port: 80, bytes }), bytes);
     const sizes = packetSizes(await capture.stop());
-    t.true(Math.max(...sizes) <= 1514, `${sizes}`);
+    // With an Ethernet header of 14 bytes; and large ones were among them.
+    t.true(Math.max(...sizes) <= 1514);
+    t.true(Math.max(...sizes) > 1450);
   });
 
   test.serial('connections survive a change of keys', async (t) => {

@@ -18,6 +18,9 @@ export const INGRESS_NAME = 'ingress';
 export const INGRESS_VNI = VNI_FIRST;
 export const INGRESS_SUBNET = '10.240.0.0/12';
 
+/** UDP port of WireGuard between nodes: this many above the data path port. */
+export const WIREGUARD_PORT_OFFSET = 1;
+
 /**
  * The index of a node names it in packet marks, tunnel MACs, conntrack zones and blocks. No node has index
  * 0: a mark of 0 means "not marked", and block 0 holds the address of the network itself.

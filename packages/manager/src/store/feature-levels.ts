@@ -33,7 +33,12 @@ export interface FeatureLevels {
 export const FEATURE_LEVELS: FeatureLevels = {
   kinds: {},
   actions: {},
-  fields: [],
+  fields: [
+    // Without it, nothing leads to the node's tasks on encrypted networks.
+    { kind: 'node', path: 'Description.Encryption', level: 5, below: 'omit' },
+    // Without it a service is open to everybody.
+    { kind: 'service', path: 'Spec.EndpointSpec.Allow', level: 5, below: 'refuse' },
+  ],
 };
 
 /**

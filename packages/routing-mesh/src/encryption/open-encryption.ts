@@ -1,7 +1,6 @@
-import type { Clock, Logger } from '@swarm/api';
+import { type Clock, type Logger, WIREGUARD_PORT_OFFSET } from '@swarm/api';
 import type { Kernel } from '../kernel/kernel.js';
 import type { Nft } from '../kernel/nft.js';
-import { WIREGUARD_PORT_OFFSET } from '../layout.js';
 import { ClearWall } from './clear-wall.js';
 import { EncryptedTunnel } from './encrypted-tunnel.js';
 import type { EncryptionMeans } from './encryption-means.js';

@@ -1,4 +1,5 @@
 import { TABLE } from '../layout.js';
+import { IPV4 } from './family.js';
 import type { RulePlace, SectionRules, TablePlace, TableSection } from './table-section.js';
 
 /** Chains of the frame that its own rules refer to. */
@@ -12,7 +13,11 @@ const FRAME_CHAINS = ['dispatch', 'translate_source'];
  * `dispatch`, where sections decide what a new connection is translated to; `source` jumps to
  * `translate_source`, for the few connections that would not find their way back.
  */
-export function skeleton(sections: readonly TableSection[], place: TablePlace): string {
+export function skeleton(
+  sections: readonly TableSection[],
+  place: TablePlace,
+  family = IPV4,
+): string {
   const parts = sections.map((section) => section.rules(place));
   const chain = (name: RulePlace, ...head: readonly string[]): string =>
     chainText(name, [...head, ...parts.flatMap(({ rules }) => rules[name] ?? [])]);
@@ -23,21 +28,22 @@ export function skeleton(sections: readonly TableSection[], place: TablePlace): 
     chain('translate_source'),
     chain('zone', hook('filter', 'prerouting', 'raw')),
     chain('origin', hook('filter', 'prerouting', 'mangle')),
-    chain('origin_local', hook('filter', 'output', 'mangle')),
+    // Packets of this host that get a mark are routed again.
+    chain('origin_local', hook('route', 'output', 'mangle')),
     chainText('nat_in', [hook('nat', 'prerouting', 'dstnat'), 'iifname != "lo" jump dispatch']),
     chainText('nat_local', [
       hook('nat', 'output', '-100'),
-      'ip daddr != 127.0.0.0/8 jump dispatch',
+      `${family.name} daddr != ${family.loopback} jump dispatch`,
     ]),
     chain('forwarded', hook('filter', 'forward', 'filter')),
     chain('received', hook('filter', 'input', 'filter')),
     chainText('source', [hook('nat', 'postrouting', 'srcnat'), 'jump translate_source']),
     chain('sent', hook('filter', 'postrouting', '300')),
   ];
-  return `table ip ${TABLE} {\n${sets.join('')}${chains.join('')}}\n`;
+  return `table ${family.name} ${TABLE} {\n${sets.join('')}${chains.join('')}}\n`;
 }
 
-function hook(type: 'filter' | 'nat', name: string, priority: string): string {
+function hook(type: 'filter' | 'nat' | 'route', name: string, priority: string): string {
   return `type ${type} hook ${name} priority ${priority}; policy accept;`;
 }
 

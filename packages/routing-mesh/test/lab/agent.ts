@@ -9,7 +9,13 @@ import { Subnet } from '@swarm/api';
 import { subnetText } from '../../src/address.js';
 import { readAttachment } from '../../src/attachment.js';
 import { type CheckedPeer, readPeer } from '../../src/checked.js';
-import { createMesh, type Mesh, systemKernel, systemSockets } from '../../src/index.js';
+import {
+  createMesh,
+  type Mesh,
+  systemKernel,
+  systemSockets,
+  type TaskRefusals,
+} from '../../src/index.js';
 import { type TunnelKeyPair, parseTunnelKey } from '../../src/encryption/keys.js';
 import { openEncryption } from '../../src/encryption/open-encryption.js';
 import type { TrafficEncryption } from '../../src/encryption/traffic-encryption.js';
@@ -166,6 +172,8 @@ function viewOf(
   };
 }
 
+const refusals: TaskRefusals[] = [];
+
 const handlers: Handlers = {
   async createMesh({ withoutLibrary, ...options }) {
     const kernel = systemKernel();
@@ -180,6 +188,7 @@ const handlers: Handlers = {
       logger,
       clock: systemClock(),
     });
+    mesh.watchRefusals((one) => refusals.push(one));
     return mesh.backend;
   },
   start: (place) => mesh!.start(place),
@@ -194,6 +203,7 @@ const handlers: Handlers = {
   connections: (task) => mesh!.connections(task),
   listens: (task) => mesh!.listens(task),
   conflicts: () => mesh!.conflicts,
+  refusals: () => refusals,
   close: (options) => mesh!.close(options),
   async openEncryption() {
     const kernel = systemKernel();

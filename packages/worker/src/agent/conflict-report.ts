@@ -3,14 +3,14 @@ import { CONFLICTS_REPORT_MS } from './limits.js';
 import type { TaskMesh } from './task-mesh.js';
 
 export interface ConflictReportOptions {
-  readonly mesh: Pick<TaskMesh, 'watchConflicts'>;
+  readonly mesh: Pick<TaskMesh, 'watchConflicts' | 'watchEncryption'>;
   readonly clock: Clock;
   /** Whether a session is being opened, so that the report has to wait. */
   readonly isOpening: () => boolean;
   readonly report: () => void;
 }
 
-/** Has ports that this node does not serve reported, several at once. */
+/** Has ports that this node does not serve, and another key of it, reported; several changes at once. */
 export class ConflictReport {
   readonly #options: ConflictReportOptions;
   #timer: Timer;
@@ -21,7 +21,14 @@ export class ConflictReport {
   }
 
   start(): void {
-    this.#unwatch = this.#options.mesh.watchConflicts(() => this.#schedule());
+    const { mesh } = this.#options;
+    const unwatch = [
+      mesh.watchConflicts(() => this.#schedule()),
+      mesh.watchEncryption(() => this.#schedule()),
+    ];
+    this.#unwatch = () => {
+      for (const end of unwatch) end();
+    };
   }
 
   close(): void {

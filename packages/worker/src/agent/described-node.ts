@@ -43,8 +43,9 @@ export class DescribedNode {
         ...(runtime.plugins === undefined ? {} : { Plugins: runtime.plugins }),
       },
       Runtime: runtime.kind,
-      RuntimeCapabilities: runtime.capabilities,
+      RuntimeCapabilities: withEncryption(runtime.capabilities, mesh),
       MeshBackend: mesh.backend,
+      ...encryptionOf(mesh),
       PortConflicts: mesh.conflicts,
       Program: PROGRAM,
       ...this.#extras,
@@ -61,4 +62,20 @@ export class DescribedNode {
       ...(address === undefined ? {} : { address }),
     };
   }
+}
+
+/** What a node must be able to do for tasks on encrypted networks: it depends on the kernel, not on the runtime. */
+const NETWORK_ENCRYPTED = 'network-encrypted';
+
+function withEncryption(
+  capabilities: readonly string[],
+  { encryption }: TaskMesh,
+): readonly string[] {
+  return encryption === undefined ? capabilities : [...capabilities, NETWORK_ENCRYPTED];
+}
+
+function encryptionOf({ encryption }: TaskMesh): Pick<NodeDescription, 'Encryption'> {
+  if (encryption === undefined) return {};
+  const { publicKey, epoch, means } = encryption;
+  return { Encryption: { PublicKey: publicKey, Epoch: epoch, Means: means } };
 }

@@ -10,6 +10,7 @@ import {
   type NodeDescription,
   PORT_CONFLICTS_LIMIT,
   portConfigShape,
+  nodeEncryptionShape,
   portConflictShape,
   programShape,
   reportedStatusShape,
@@ -57,6 +58,7 @@ export function reportableDescription(description: NodeDescription): NodeDescrip
       | 'MeshBackend'
       | 'Program'
       | 'ListenPort'
+      | 'Encryption'
       | 'PortConflicts'
     >
   >({
@@ -66,6 +68,7 @@ export function reportableDescription(description: NodeDescription): NodeDescrip
     MeshBackend: tryRead(shortText, description.MeshBackend),
     Program: tryRead(programShape, description.Program),
     ListenPort: tryRead(shape.port, description.ListenPort),
+    Encryption: tryRead(nodeEncryptionShape, description.Encryption),
     PortConflicts: conflictsOf(description.PortConflicts),
   });
   let labels = Engine?.Labels === undefined ? undefined : labelsOf(Engine.Labels);

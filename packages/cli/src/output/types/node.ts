@@ -2,6 +2,7 @@ import type {
   ManagerStatus,
   Node,
   NodeDescription,
+  NodeEncryption,
   NodeMesh,
   NodeSpec,
   NodeStatus,
@@ -47,6 +48,12 @@ const PORT_CONFLICT = struct<PortConflict>('PortConflict', {
   Reason: STRING,
 });
 
+const ENCRYPTION = struct<NodeEncryption>('NodeEncryption', {
+  PublicKey: STRING,
+  Epoch: STRING,
+  Means: STRINGS,
+});
+
 const DESCRIPTION = struct<NodeDescription>(
   'NodeDescription',
   {
@@ -65,6 +72,7 @@ const DESCRIPTION = struct<NodeDescription>(
     MeshBackend: STRING,
     Program: pointerTo(PROGRAM),
     ListenPort: INT,
+    Encryption: pointerTo(ENCRYPTION),
     PortConflicts: sliceOf(PORT_CONFLICT),
   },
   {
@@ -74,6 +82,7 @@ const DESCRIPTION = struct<NodeDescription>(
       'MeshBackend',
       'Program',
       'ListenPort',
+      'Encryption',
       'PortConflicts',
     ],
   },
