@@ -84,9 +84,9 @@ export function nftablesParts(
     sections: [
       hostPorts,
       peers,
-      ports,
       walls.get(IPV4)!,
       vips.get(IPV4)!,
+      ports,
       new IsolationSection(),
       guards.get(IPV4)!,
     ],

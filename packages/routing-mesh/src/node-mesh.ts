@@ -17,6 +17,7 @@ import {
   type Timer,
 } from '@swarm/api';
 import type { SubnetText } from './address.js';
+import { AddressClaims, overlayAddresses } from './address-claims.js';
 import { readAttachment } from './attachment.js';
 import type { LocalTask } from './balancer/load-balancer.js';
 import {
@@ -81,6 +82,7 @@ export class NodeMesh implements Mesh {
   readonly #changes = new SerialQueue();
   readonly #tasks = new Map<TaskId, LocalTask>();
   readonly #claims = new HostPortClaims();
+  readonly #addresses = new AddressClaims();
   /** Tasks of this node on overlay networks, with these. */
   readonly #overlays = new Map<TaskId, readonly CheckedOverlay[]>();
   #self: CheckedPeer | undefined;
@@ -340,8 +342,15 @@ export class NodeMesh implements Mesh {
     const { tunnel, encryption, links, balancer, names, overlay } = this.#parts;
     const before = this.#tasks.get(taskId);
     const addresses = addressesOf(task);
-    // From here on its host ports are its own, even against a task attached meanwhile.
-    this.#claims.claim(taskId, hostPorts);
+    const addressesBefore = this.#addresses.of(taskId);
+    // From here on its addresses and host ports are its own, even against a task attached meanwhile.
+    this.#addresses.claim(taskId, overlayAddresses(task));
+    try {
+      this.#claims.claim(taskId, hostPorts);
+    } catch (error) {
+      this.#addresses.claim(taskId, addressesBefore);
+      throw error;
+    }
     const local = { taskId, addresses, hostPorts };
     this.#tasks.set(taskId, local);
     try {
@@ -371,6 +380,7 @@ export class NodeMesh implements Mesh {
       if (before === undefined) this.#tasks.delete(taskId);
       else this.#tasks.set(taskId, before);
       this.#claims.claim(taskId, before?.hostPorts ?? []);
+      this.#addresses.claim(taskId, addressesBefore);
       throw error;
     }
   }
@@ -478,6 +488,7 @@ export class NodeMesh implements Mesh {
     const task = this.#tasks.get(taskId);
     this.#tasks.delete(taskId);
     this.#claims.release(taskId);
+    this.#addresses.release(taskId);
     return task;
   }
 

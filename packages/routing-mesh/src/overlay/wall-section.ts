@@ -1,6 +1,8 @@
 import type { IpAddress } from '@swarm/api';
 import { nodeAddress } from '../address.js';
 import {
+  FIRST_MEMBER_ID,
+  LAST_MEMBER_ID,
   IPSEC_DEVICE,
   type LinkName,
   type Mac,
@@ -42,6 +44,7 @@ export interface Sender {
  *   an address that no task here has is dropped: an ICMP error would end a client's attempt to connect, which may
  *   find another member with its next packet.
  * - `from_sealed`: the same for packets that came encrypted. These come no other way, nor others this way.
+ * - `origin_local`: that a task has no link any more, before anybody said so, ends no attempt either.
  * - `forwarded`: nothing comes in from elsewhere, except through ports. What the network's subnet has no route for
  *   ends here, instead of leaving by the host's default route.
  * - `translate_source`: tasks reach the world, and published ports, with the node's address. One that reaches itself
@@ -122,6 +125,13 @@ export class WallSection implements TableSection {
     const tasks = `"${TASK_LINK_PREFIX}*"`;
     const unreachable = version === 4 ? 'icmp host-unreachable' : 'icmpv6 addr-unreachable';
     const sealed = `{ "${WIREGUARD_DEVICE}", "${IPSEC_DEVICE}" }`;
+    // What the kernel says of an address that it has no link for.
+    const nowhere =
+      version === 4
+        ? ['icmp type destination-unreachable icmp code host-unreachable']
+        : ['no-route', 'addr-unreachable'].map(
+            (code) => `icmpv6 type destination-unreachable icmpv6 code ${code}`,
+          );
     const outward = `oifname != ${tunnel} oifname != ${sealed} oifname != ${tasks}`;
     return {
       sets: [
@@ -169,6 +179,13 @@ export class WallSection implements TableSection {
           `iifname ${tunnel} jump from_peer`,
           `iifname ${sealed} jump from_sealed`,
         ],
+        origin_local: [
+          ...nowhere.flatMap((answer) => [
+            `oifname ${tunnel} ${answer} drop`,
+            `oifname ${sealed} ${answer} drop`,
+            `ct status dnat ct mark ${hex(FIRST_MEMBER_ID)}-${hex(LAST_MEMBER_ID)} ${answer} drop`,
+          ]),
+        ],
         forwarded: [
           'iifname @walled ct state invalid drop',
           'oifname @walled ct state invalid drop',
@@ -210,4 +227,8 @@ export class WallSection implements TableSection {
 
 function senderKey({ mac, address, network }: Sender): string {
   return `${mac === undefined ? '' : `${mac} . `}${address} . ${network}`;
+}
+
+function hex(value: number): string {
+  return `0x${value.toString(16)}`;
 }

@@ -357,7 +357,7 @@ const handlers: Handlers = {
   },
   ask,
   async askUdp(to) {
-    const socket = createSocket('udp4');
+    const socket = createSocket(to.host.includes(':') ? 'udp6' : 'udp4');
     const timeout = AbortSignal.timeout(to.timeoutMs ?? 2000);
     try {
       if (to.localPort !== undefined) socket.bind(to.localPort);

@@ -27,6 +27,12 @@ export interface TaskWishes {
   readonly hostPorts?: readonly HostPort[];
 }
 
+/** Who answered, and the address that it sees, as IPv4 if it is one. */
+export interface Answered {
+  readonly task: string;
+  readonly address: string;
+}
+
 /** Where every task listens. */
 export const TASK_PORT = 80;
 /** An address that is reached by the nodes' default route. */
@@ -183,6 +189,27 @@ export class OverlayCluster {
     ];
   }
 
+  /** One connection: who answers, and whom it sees. */
+  async ask(from: Host, host: string, port = TASK_PORT, timeoutMs = 8000): Promise<Answered> {
+    return plain(await from.agent.ask({ host, port, timeoutMs }));
+  }
+
+  async askUdp(from: Host, host: string, port = TASK_PORT, localPort?: number): Promise<Answered> {
+    const to = { host, port, timeoutMs: 1000 };
+    return plain(await from.agent.askUdp(localPort === undefined ? to : { ...to, localPort }));
+  }
+
+  /** The code with which a connection fails. */
+  async failure(from: Host, host: string, port = TASK_PORT, timeoutMs = 800): Promise<string> {
+    try {
+      const { task } = await from.agent.ask({ host, port, timeoutMs });
+      return `answered by ${task}`;
+    } catch (error) {
+      const { code, message } = error as NodeJS.ErrnoException;
+      return code ?? message;
+    }
+  }
+
   /** Ends the task; other nodes learn of it with the next `apply`. */
   async stop(task: OverlayTask): Promise<void> {
     this.#tasks = this.#tasks.filter((other) => other !== task);
@@ -241,4 +268,8 @@ function addressIn(subnet: string, number: number): string {
   return base!.includes(':')
     ? `${base}${number.toString(16)}`
     : base!.replace(/\d+$/, (last) => `${Number(last) + number}`);
+}
+
+function plain({ task, address }: Answered): Answered {
+  return { task, address: address.replace('::ffff:', '') };
 }

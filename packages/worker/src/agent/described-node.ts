@@ -1,4 +1,4 @@
-import { type NodeDescription, PROGRAM } from '@swarm/api';
+import { isTunnelled, type NodeDescription, PROGRAM } from '@swarm/api';
 import type { NodeFacts, Runtime, RuntimeDescription } from '../runtime/runtime.js';
 import { reportableDescription } from './reportable.js';
 import type { TaskMesh } from './task-mesh.js';
@@ -43,7 +43,12 @@ export class DescribedNode {
         ...(runtime.plugins === undefined ? {} : { Plugins: runtime.plugins }),
       },
       Runtime: runtime.kind,
-      RuntimeCapabilities: withEncryption(runtime.capabilities, mesh),
+      RuntimeCapabilities: withEncryption(
+        runtime.capabilities.filter(
+          (word) => word !== 'network-overlay' || isTunnelled({ MeshBackend: mesh.backend }),
+        ),
+        mesh,
+      ),
       MeshBackend: mesh.backend,
       ...encryptionOf(mesh),
       PortConflicts: mesh.conflicts,
