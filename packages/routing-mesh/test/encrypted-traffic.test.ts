@@ -1,10 +1,7 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { execFileSync } from 'node:child_process';
 import type { MeshEncryption, MeshPeer } from '@swarm/api';
 import test from 'ava';
+import { Capture, packetSizes } from './lab/capture.js';
 import { type Host, labProblem, MeshLab } from './lab/lab.js';
 import type { LabNetwork } from './lab/protocol.js';
 
@@ -119,40 +116,6 @@ class EncryptedLab {
 
   close(): Promise<void> {
     return this.lab.close();
-  }
-}
-
-/** Everything that passes a host's wire. */
-class Capture {
-  readonly #child: ChildProcess;
-  readonly #folder: string;
-
-  private constructor(child: ChildProcess, folder: string) {
-    this.#child = child;
-    this.#folder = folder;
-  }
-
-  static async start(netns: string): Promise<Capture> {
-    const folder = mkdtempSync(join(tmpdir(), 'swarm-capture-'));
-    const child = spawn(
-      'nsenter',
-      [
-        ...[`--net=/run/netns/${netns}`, 'tcpdump', '-i', 'eth0', '-U', '--immediate-mode'],
-        ...['-s', '0', '-Z', 'root', '-w', join(folder, 'packets')],
-      ],
-      { stdio: ['ignore', 'ignore', 'pipe'] },
-    );
-    await once(child.stderr!, 'data');
-    return new Capture(child, folder);
-  }
-
-  /** The bytes of all packets. */
-  async stop(): Promise<Buffer> {
-    this.#child.kill('SIGINT');
-    await once(this.#child, 'exit');
-    const bytes = readFileSync(join(this.#folder, 'packets'));
-    rmSync(this.#folder, { recursive: true });
-    return bytes;
   }
 }
 
@@ -343,14 +306,4 @@ if (problem === undefined) {
     t.log(problem);
     t.pass();
   });
-}
-
-/** Lengths of the packets of a capture, in its native byte order. */
-function packetSizes(capture: Buffer): number[] {
-  const sizes: number[] = [];
-  for (let at = 24; at + 16 <= capture.length; ) {
-    sizes.push(capture.readUInt32LE(at + 12));
-    at += 16 + capture.readUInt32LE(at + 8);
-  }
-  return sizes;
 }

@@ -2,30 +2,39 @@ import type { Logger, Subnet } from '@swarm/api';
 import type { Kernel } from '../kernel/kernel.js';
 import type { Nft } from '../kernel/nft.js';
 import { words } from '../kernel/words.js';
-import { ENCRYPTION_TABLE, IPSEC_DEVICE, TASK_LINK_PREFIX, WIREGUARD_DEVICE } from '../layout.js';
+import {
+  ENCRYPTION_TABLE,
+  IPSEC_DEVICE,
+  IPSEC_INTERFACE_ID,
+  TASK_LINK_PREFIX,
+  WIREGUARD_DEVICE,
+} from '../layout.js';
 import { chainText } from '../table/ruleset.js';
 
 const DELETE_TABLE = `add table inet ${ENCRYPTION_TABLE}\ndelete table inet ${ENCRYPTION_TABLE}\n`;
 const SETS = ['subnets', 'subnets_v6'] as const;
-/** By chain, in their order. */
-const CHAINS = {
-  received: [
-    `iifname "${WIREGUARD_DEVICE}" accept`,
-    `iifname "${IPSEC_DEVICE}" accept`,
-    `iifname "${TASK_LINK_PREFIX}*" accept`,
-    'ip saddr @subnets drop',
-    'ip6 saddr @subnets_v6 drop',
-  ],
-  sent: [
-    `oifname "${WIREGUARD_DEVICE}" accept`,
-    `oifname "${IPSEC_DEVICE}" accept`,
-    `oifname "${TASK_LINK_PREFIX}*" accept`,
-    'oifname "lo" accept',
-    'ip daddr @subnets drop',
-    'ip6 daddr @subnets_v6 drop',
-  ],
-} as const;
-const RULES = CHAINS.received.length + CHAINS.sent.length;
+/** Rules by chain, in their order. */
+function chainRules(hasIpsec: boolean): Readonly<Record<'received' | 'sent', readonly string[]>> {
+  return {
+    received: [
+      `iifname "${WIREGUARD_DEVICE}" accept`,
+      `iifname "${IPSEC_DEVICE}" accept`,
+      `iifname "${TASK_LINK_PREFIX}*" accept`,
+      'ip saddr @subnets drop',
+      'ip6 saddr @subnets_v6 drop',
+    ],
+    sent: [
+      `oifname "${WIREGUARD_DEVICE}" accept`,
+      `oifname "${IPSEC_DEVICE}" accept`,
+      // What left by that device passes again, on its way to be encrypted, with the device behind.
+      ...(hasIpsec ? [`ipsec out reqid ${IPSEC_INTERFACE_ID} accept`] : []),
+      `oifname "${TASK_LINK_PREFIX}*" accept`,
+      'oifname "lo" accept',
+      'ip daddr @subnets drop',
+      'ip6 daddr @subnets_v6 drop',
+    ],
+  };
+}
 
 /** What `nft -j` lists; only the parts that we look at. */
 interface Listing {
@@ -46,11 +55,14 @@ export class ClearWall {
   readonly #kernel: Kernel;
   readonly #nft: Nft;
   readonly #logger: Logger;
+  readonly #rules: ReturnType<typeof chainRules>;
   /** What the table holds; undefined while that is unknown, as at first: an earlier process may have left it. */
   #held: string | undefined;
   #subnets: readonly Subnet[] = [];
 
-  constructor(options: { kernel: Kernel; nft: Nft; logger: Logger }) {
+  /** @param options.hasIpsec whether packets may leave by IPsec: the kernel must know of it then */
+  constructor(options: { kernel: Kernel; nft: Nft; logger: Logger; hasIpsec: boolean }) {
+    this.#rules = chainRules(options.hasIpsec);
     this.#kernel = options.kernel;
     this.#nft = options.nft;
     this.#logger = options.logger;
@@ -65,7 +77,7 @@ export class ClearWall {
     if (wanted === this.#held) return;
     this.#held = undefined;
     this.#subnets = subnets;
-    await this.#nft.run(subnets.length === 0 ? DELETE_TABLE : tableText(subnets));
+    await this.#nft.run(subnets.length === 0 ? DELETE_TABLE : tableText(subnets, this.#rules));
     if (!(await this.#isWhole())) {
       throw new Error(
         `mesh: the kernel does not hold the rules that keep packets of encrypted networks from leaving in clear; see "nft list table inet ${ENCRYPTION_TABLE}"`,
@@ -99,14 +111,15 @@ export class ClearWall {
     const hooks = nftables.flatMap(({ chain }) => (chain?.hook === undefined ? [] : chain.name));
     const elements = nftables.flatMap(({ set }) => set?.elem ?? []);
     return (
-      nftables.filter(({ rule }) => rule !== undefined).length === RULES &&
-      Object.keys(CHAINS).every((name) => hooks.includes(name)) &&
+      nftables.filter(({ rule }) => rule !== undefined).length ===
+        this.#rules.received.length + this.#rules.sent.length &&
+      Object.keys(this.#rules).every((name) => hooks.includes(name)) &&
       elements.length === this.#subnets.length
     );
   }
 }
 
-function tableText(subnets: readonly Subnet[]): string {
+function tableText(subnets: readonly Subnet[], rules: ReturnType<typeof chainRules>): string {
   const set = (name: (typeof SETS)[number], type: string, of: readonly Subnet[]): string => {
     const elements = of.length === 0 ? '' : ` elements = { ${of.join(', ')} };`;
     return `  set ${name} { type ${type}; flags interval;${elements} }\n`;
@@ -118,6 +131,6 @@ function tableText(subnets: readonly Subnet[]): string {
   // After everything that could change a target or a device.
   const sent = 'type filter hook postrouting priority 400; policy accept;';
   return `${DELETE_TABLE}table inet ${ENCRYPTION_TABLE} {
-${set('subnets', 'ipv4_addr', v4)}${set('subnets_v6', 'ipv6_addr', v6)}${chainText('received', [received, ...CHAINS.received])}${chainText('sent', [sent, ...CHAINS.sent])}}
+${set('subnets', 'ipv4_addr', v4)}${set('subnets_v6', 'ipv6_addr', v6)}${chainText('received', [received, ...rules.received])}${chainText('sent', [sent, ...rules.sent])}}
 `;
 }

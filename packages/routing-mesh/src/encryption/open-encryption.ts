@@ -46,6 +46,7 @@ export async function openEncryption(options: OpenEncryptionOptions): Promise<Tr
     { means: means.map(({ name }) => name), problems },
     'encrypted networks are possible',
   );
-  const wall = new ClearWall({ kernel, nft, logger });
+  const hasIpsec = means.some(({ name }) => name === 'ipsec');
+  const wall = new ClearWall({ kernel, nft, logger, hasIpsec });
   return new EncryptedTunnel({ means, wall, keys, newEpoch, logger });
 }

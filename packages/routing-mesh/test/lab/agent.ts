@@ -17,7 +17,7 @@ import {
   type TaskRefusals,
 } from '../../src/index.js';
 import { type TunnelKeyPair, parseTunnelKey } from '../../src/encryption/keys.js';
-import { openEncryption } from '../../src/encryption/open-encryption.js';
+import { type EncryptionOptions, openEncryption } from '../../src/encryption/open-encryption.js';
 import type { TrafficEncryption } from '../../src/encryption/traffic-encryption.js';
 import { openPacketFilter } from '../../src/kernel/open-packet-filter.js';
 import {
@@ -148,6 +148,10 @@ function makeTunnelKeys(): TunnelKeyPair {
   };
 }
 
+function newEncryption(): EncryptionOptions {
+  return { keys: makeTunnelKeys(), newEpoch: () => randomBytes(8).toString('hex') };
+}
+
 /** An encrypted network as the parts see it. */
 function viewOf(
   { subnets, members }: LabNetwork,
@@ -175,7 +179,7 @@ function viewOf(
 const refusals: TaskRefusals[] = [];
 
 const handlers: Handlers = {
-  async createMesh({ withoutLibrary, ...options }) {
+  async createMesh({ withoutLibrary, encrypts, ...options }) {
     const kernel = systemKernel();
     mesh = await createMesh({
       ...options,
@@ -187,11 +191,13 @@ const handlers: Handlers = {
       random: Math.random,
       logger,
       clock: systemClock(),
+      ...(encrypts === true && { encryption: newEncryption() }),
     });
     mesh.watchRefusals((one) => refusals.push(one));
     return mesh.backend;
   },
   start: (place) => mesh!.start(place),
+  encryption: () => mesh!.encryption,
   async apply(state) {
     const before = performance.now();
     await mesh!.apply(state);
@@ -212,8 +218,7 @@ const handlers: Handlers = {
     encryption = await openEncryption({
       ...{ kernel, logger, nft: opened.nft, clock: systemClock() },
       dataPathPort: DEFAULT_DATA_PATH_PORT,
-      keys: makeTunnelKeys(),
-      newEpoch: () => randomBytes(8).toString('hex'),
+      ...newEncryption(),
     });
     const { offer, problem } = encryption;
     return offer === undefined ? { problem } : { offer, problem };

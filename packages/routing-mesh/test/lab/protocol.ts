@@ -40,8 +40,12 @@ export interface Orders {
     bindAddresses?: readonly string[];
     udpIdleMs?: number;
     withoutLibrary?: boolean;
+    /** With a new key pair for encrypted networks. */
+    encrypts?: boolean;
   }): string;
   start(self: MeshPeer): void;
+  /** What the mesh offers; undefined when it cannot encrypt. */
+  encryption(): MeshEncryption | undefined;
   apply(state: MeshState): { generation: number; ms: number };
   attach(task: TaskAttachment): void;
   detach(taskId: string): void;

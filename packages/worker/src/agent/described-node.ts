@@ -1,4 +1,4 @@
-import { isTunnelled, type NodeDescription, PROGRAM } from '@swarm/api';
+import { isTunnelled, type NodeDescription, PROGRAM, type RuntimeCapability } from '@swarm/api';
 import type { NodeFacts, Runtime, RuntimeDescription } from '../runtime/runtime.js';
 import { reportableDescription } from './reportable.js';
 import type { TaskMesh } from './task-mesh.js';
@@ -70,7 +70,7 @@ export class DescribedNode {
 }
 
 /** What a node must be able to do for tasks on encrypted networks: it depends on the kernel, not on the runtime. */
-const NETWORK_ENCRYPTED = 'network-encrypted';
+const NETWORK_ENCRYPTED: RuntimeCapability = 'network-encrypted';
 
 function withEncryption(
   capabilities: readonly string[],
