@@ -7,6 +7,8 @@ mount -t tmpfs shm /dev/shm
 mount -t tmpfs -o mode=1777 tmp /tmp
 ln -s /proc/self/fd /dev/fd
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+# The kernel says "linux", whose console has few characters.
+export TERM=dumb
 hostname guest
 ip link set lo up
 out=/dev/null err=/dev/null status=/dev/null
