@@ -238,7 +238,7 @@ if (problem === undefined) {
 
   test.serial('connections survive a change of keys', async (t) => {
     const [one, two] = lab.nodes as [Node, Node];
-    const id = await one.task.agent.open({ host: two.task.v4, port: 80 });
+    const id = await one.task.agent.open({ host: two.task.v4, port: 80, timeoutMs: 120_000 });
     const before = one.offer.publicKey;
     one.offer = await one.agent.changeKeys();
     t.not(one.offer.publicKey, before);
@@ -285,7 +285,7 @@ if (problem === undefined) {
 
   test.serial('a successor of the process takes over; the end leaves nothing', async (t) => {
     const [one, two] = lab.nodes as [Node, Node];
-    const id = await one.task.agent.open({ host: two.task.v4, port: 80 });
+    const id = await one.task.agent.open({ host: two.task.v4, port: 80, timeoutMs: 120_000 });
     await two.agent.closeEncryption({ keep: true });
     t.is((await one.task.agent.again(id)).task, `${SECRET}2`);
     const { offer } = await two.agent.openEncryption();

@@ -1,7 +1,15 @@
 import test from 'ava';
 import fc from 'fast-check';
 import { parseTunnelKey } from '../src/encryption/keys.js';
-import { attribute, nested, readAttributes, text, u16, u32, u8 } from '../src/netlink/attributes.js';
+import {
+  attribute,
+  nested,
+  readAttributes,
+  text,
+  u16,
+  u32,
+  u8,
+} from '../src/netlink/attributes.js';
 import { genericPayload } from '../src/netlink/generic.js';
 import { NLM_F_DUMP, packMessage, readMessages } from '../src/netlink/message.js';
 import { type PeerChange, readDevice, setDevice } from '../src/netlink/wireguard.js';
@@ -103,7 +111,10 @@ test('the peer of a WireGuard device has the bytes of linux/wireguard.h', (t) =>
   }).toString('hex');
   const key = '2400' + '0100' + '07'.repeat(32);
   const endpoint = '1400' + '0400' + '0200' + '12b6' + 'c6120007' + '00'.repeat(8);
-  t.is(bytes, '01010000' + '0600' + '0200' + '77000000' + '4000' + '0880' + '3c00' + '0080' + key + endpoint);
+  t.is(
+    bytes,
+    '01010000' + '0600' + '0200' + '77000000' + '4000' + '0880' + '3c00' + '0080' + key + endpoint,
+  );
 });
 
 test('associations and policies of IPsec are listed as they were made', (t) => {

@@ -75,6 +75,7 @@ export class EncryptedTunnel implements TrafficEncryption {
       }
     }
     const problems = new Map<string, string>();
+    const known = new Set(peers.keys());
     for (const means of this.#options.means) {
       const led = new Map<string, EncryptedPeer>();
       for (const [nodeId, own] of addresses) {
@@ -82,7 +83,7 @@ export class EncryptedTunnel implements TrafficEncryption {
         if (peer?.encryption === undefined || this.#meansTo(peer) !== means) continue;
         led.set(nodeId, { peer, ...peer.encryption, addresses: own });
       }
-      for (const [nodeId, why] of await means.hold(led)) problems.set(nodeId, why);
+      for (const [nodeId, why] of await means.hold(led, known)) problems.set(nodeId, why);
     }
     for (const nodeId of addresses.keys()) {
       const peer = peers.get(nodeId);

@@ -37,9 +37,13 @@ export interface EncryptionMeans {
 
   /**
    * Leads to exactly these peers and addresses.
+   * @param known ids of all nodes: what is agreed with one that has no member now stays for the next
    * @returns why, by node id, for peers that it cannot lead to
    */
-  hold(peers: ReadonlyMap<string, EncryptedPeer>): Promise<ReadonlyMap<string, string>>;
+  hold(
+    peers: ReadonlyMap<string, EncryptedPeer>,
+    known: ReadonlySet<string>,
+  ): Promise<ReadonlyMap<string, string>>;
 
   /**
    * Looks for what somebody removed; the next `hold` restores it.

@@ -106,7 +106,10 @@ export class IpsecMeans implements EncryptionMeans {
     if (isFirst) this.#takeOver();
   }
 
-  async hold(peers: ReadonlyMap<string, EncryptedPeer>): Promise<ReadonlyMap<string, string>> {
+  async hold(
+    peers: ReadonlyMap<string, EncryptedPeer>,
+    known: ReadonlySet<string>,
+  ): Promise<ReadonlyMap<string, string>> {
     const problems = new Map<string, string>();
     for (const [nodeId, peer] of peers) {
       try {
@@ -130,7 +133,7 @@ export class IpsecMeans implements EncryptionMeans {
       if (!this.#policies.has(id.address)) this.#delete(XFRM.deletePolicy, deletePolicy(id));
     }
     for (const [nodeId, pair] of this.#pairs) {
-      if (peers.has(nodeId)) continue;
+      if (known.has(nodeId)) continue;
       this.#pairs.delete(nodeId);
       this.#deleteAssociations([pair.inwards, pair.outwards]);
     }

@@ -1,4 +1,11 @@
-import type { MeshEncryption, MeshMember, MeshPeer, MeshPort, MeshService, MeshState } from '@swarm/api';
+import type {
+  MeshEncryption,
+  MeshMember,
+  MeshPeer,
+  MeshPort,
+  MeshService,
+  MeshState,
+} from '@swarm/api';
 import type { HostPort, OverlayNetwork, TaskAttachment } from '../../src/index.js';
 import { type Host, MeshLab } from './lab.js';
 
