@@ -3,6 +3,7 @@ import type {
   MeshDelta,
   MeshEncryption,
   MeshEndpoint,
+  MeshLimits,
   MeshMember,
   MeshMemberNetwork,
   MeshPeer,
@@ -12,6 +13,7 @@ import type {
   MeshState,
 } from '../wire/mesh.js';
 import {
+  choice,
   cidr,
   count,
   flag,
@@ -24,7 +26,7 @@ import {
   record,
   text,
 } from '../wire/shape.js';
-import { NAME_LIMIT, portProtocolShape } from './common.js';
+import { ENDPOINT_WEIGHT_LIMIT, NAME_LIMIT, NODE_IPV6_LIMIT, portProtocolShape } from './common.js';
 import { allowShape } from './service.js';
 
 /** Most peers of a mesh: one for each index. */
@@ -53,6 +55,7 @@ export const meshPeerShape = record<MeshPeer>({
   down: optional(flag),
   userspace: optional(flag),
   encryption: optional(meshEncryptionShape),
+  ipv6Addresses: optional(list(ipAddress, NODE_IPV6_LIMIT)),
 });
 
 export const meshEndpointShape = record<MeshEndpoint>({
@@ -60,13 +63,31 @@ export const meshEndpointShape = record<MeshEndpoint>({
   nodeId: objectId,
   address: ipAddress,
   port,
+  ipv6: optional(flag),
+  weight: optional(integer(0, ENDPOINT_WEIGHT_LIMIT)),
 });
+
+/** Largest of a port's limits. */
+export const CONNECTION_LIMIT_MAX = 1_000_000;
+const limit = optional(integer(1, CONNECTION_LIMIT_MAX));
 
 export const meshPortShape = record<MeshPort>({
   protocol: portProtocolShape,
   publishedPort: port,
   serviceId: objectId,
   endpoints: list(meshEndpointShape, MESH_ENDPOINTS_LIMIT),
+  hostIp: optional(ipAddress),
+  affinity: optional(choice<'client'>({ client: true })),
+  policy: optional(choice<NonNullable<MeshPort['policy']>>({ local: true, 'prefer-local': true })),
+  limits: optional(
+    record<MeshLimits>({
+      connections: limit,
+      connectionsPerClient: limit,
+      ratePerClient: limit,
+      burst: limit,
+    }),
+  ),
+  proxyProtocol: optional(flag),
 });
 
 export const meshPortKeyShape = record<MeshDelta['removedPorts'][number]>({

@@ -23,6 +23,7 @@ import {
   type FieldShapes,
   flag,
   integer,
+  ipAddress,
   list,
   map,
   optional,
@@ -38,6 +39,7 @@ import {
   labelsShape,
   META,
   NAME_LIMIT,
+  NODE_IPV6_LIMIT,
   portProtocolShape,
   shownAddress,
 } from './common.js';
@@ -135,6 +137,7 @@ export const nodeDescriptionShape = record<NodeDescription>({
   ListenPort: optional(port),
   Encryption: optional(nodeEncryptionShape),
   PortConflicts: optional(list(portConflictShape, PORT_CONFLICTS_LIMIT)),
+  Ipv6Addresses: optional(list(ipAddress, NODE_IPV6_LIMIT)),
 });
 
 /** Most characters of the name of a run of a daemon. */

@@ -52,6 +52,7 @@ export class DescribedNode {
       MeshBackend: mesh.backend,
       ...encryptionOf(mesh),
       PortConflicts: mesh.conflicts,
+      Ipv6Addresses: mesh.ipv6Addresses,
       Program: PROGRAM,
       ...this.#extras,
     });

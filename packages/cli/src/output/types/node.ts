@@ -74,6 +74,7 @@ const DESCRIPTION = struct<NodeDescription>(
     ListenPort: INT,
     Encryption: pointerTo(ENCRYPTION),
     PortConflicts: sliceOf(PORT_CONFLICT),
+    Ipv6Addresses: STRINGS,
   },
   {
     ours: [
@@ -84,6 +85,7 @@ const DESCRIPTION = struct<NodeDescription>(
       'ListenPort',
       'Encryption',
       'PortConflicts',
+      'Ipv6Addresses',
     ],
   },
 );
