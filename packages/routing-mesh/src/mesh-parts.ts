@@ -6,6 +6,7 @@ import { HostPortSection } from './balancer/nftables/host-port-section.js';
 import { LoopbackListeners } from './balancer/nftables/loopback-listeners.js';
 import { NftablesBalancer } from './balancer/nftables/nftables-balancer.js';
 import { UserspaceBalancer } from './balancer/userspace/userspace-balancer.js';
+import { noEncryption, type TrafficEncryption } from './encryption/traffic-encryption.js';
 import { type AccessGuard, NftablesGuard, noAccessGuard } from './guard/access-guard.js';
 import { GuardSection } from './guard/guard-section.js';
 import type { Kernel } from './kernel/kernel.js';
@@ -45,6 +46,7 @@ export interface MeshParts {
   readonly paths: Paths;
   readonly links: TaskLinks;
   readonly balancer: LoadBalancer;
+  readonly encryption: TrafficEncryption;
   readonly overlay: OverlayNetworks;
   readonly guard: AccessGuard;
   readonly names: ServiceNames;
@@ -71,6 +73,7 @@ export interface PartOptions {
 export function nftablesParts(
   options: PartOptions,
   { nft, family }: { readonly nft: Nft; readonly family: TableFamily },
+  encryption = noEncryption('it has no key'),
 ): MeshParts {
   const { kernel, ingressNetwork, dataPathPort, logger, clock, resolver } = options;
   const hostPorts = new HostPortSection();
@@ -123,7 +126,8 @@ export function nftablesParts(
       hasIpv6: family === 'inet',
       logger,
     }),
-    overlay: new NftablesOverlays({ kernel, logger, ingressNetwork, walls, vips }),
+    encryption,
+    overlay: new NftablesOverlays({ kernel, logger, ingressNetwork, walls, vips, encryption }),
     guard: new NftablesGuard({ run: kernel.run, logger, sections: guards }),
     names: resolver === undefined ? withoutNames : new ResolverNames({ resolver, clock, logger }),
     probe: new ProcProbe(kernel),
@@ -140,6 +144,7 @@ export function userspaceParts(options: PartOptions): MeshParts {
     paths: noPaths,
     links: new SharedNetwork(),
     balancer: new UserspaceBalancer(options),
+    encryption: noEncryption('it has no kernel networking'),
     overlay: noOverlayNetworks,
     guard: noAccessGuard,
     names: noServiceNames,

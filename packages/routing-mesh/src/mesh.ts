@@ -2,6 +2,7 @@ import type {
   Clock,
   Logger,
   MeshBackendName,
+  MeshEncryption,
   MeshPeer,
   MeshState,
   NodePaths,
@@ -9,6 +10,8 @@ import type {
   PortKey,
   PortProtocol,
 } from '@swarm/api';
+import type { TunnelKeyPair } from './encryption/keys.js';
+import type { EncryptionOptions } from './encryption/open-encryption.js';
 import type { Kernel } from './kernel/kernel.js';
 import type { Sockets } from './kernel/sockets.js';
 import type { ResolverProcess } from './names/resolver-process.js';
@@ -177,6 +180,15 @@ export interface Mesh {
   /** Calls the listener after each change of `conflicts` or `ipv6Addresses`. @returns ends that */
   watchConflicts(listener: () => void): () => void;
 
+  /** What other nodes need to encrypt what they send to this one; undefined when it cannot encrypt. */
+  readonly encryption: MeshEncryption | undefined;
+
+  /** Calls the listener after each change of `encryption`. @returns ends that */
+  watchEncryption(listener: () => void): () => void;
+
+  /** Goes over to another key pair; connections go on. Ignored by a node that cannot encrypt. */
+  changeKeys(keys: TunnelKeyPair): Promise<void>;
+
   /** Calls the listener when clients of a task were refused because no rule of its service admits them. */
   watchRefusals(listener: (refusals: TaskRefusals) => void): () => void;
 
@@ -195,6 +207,8 @@ export interface MeshOptions {
   readonly clock: Clock;
   readonly kernel: Kernel;
   readonly sockets: Sockets;
+  /** Without it, the node carries no encrypted networks. */
+  readonly encryption?: EncryptionOptions | undefined;
   /** Answers tasks on overlay networks; absent: they have no names. Unused by userspace. */
   readonly resolver?: ResolverProcess;
   /** 0 to 1, as `Math.random`. */

@@ -5,6 +5,7 @@ import {
   isIpv6,
   isLoopback,
   type Logger,
+  type MeshEncryption,
   type MeshPeer,
   meshPortKey,
   meshPortOf,
@@ -31,6 +32,7 @@ import {
   readPeer,
   samePeer,
 } from './checked.js';
+import type { TunnelKeyPair } from './encryption/keys.js';
 import { HostPortClaims } from './host-port-claims.js';
 import { gatewayPlace } from './links/gateway.js';
 import { type NetworkId, parseTaskId, type TaskId } from './layout.js';
@@ -166,8 +168,9 @@ export class NodeMesh implements Mesh {
   }
 
   async #startParts(self: CheckedPeer): Promise<void> {
-    const { tunnel, paths, links, balancer, overlay, transaction } = this.#parts;
+    const { tunnel, encryption, paths, links, balancer, overlay, transaction } = this.#parts;
     await tunnel.start(self);
+    await encryption.start(self, tunnel.mtuBytes);
     await paths.start(self, tunnel.mtuBytes);
     links.start(self);
     await balancer.start(self);
@@ -221,7 +224,7 @@ export class NodeMesh implements Mesh {
 
   /** Only within `#changes`: makes every part hold its slice of the state. */
   async #hold(state: CheckedState): Promise<void> {
-    const { tunnel, paths, balancer, overlay, names, transaction } = this.#parts;
+    const { tunnel, encryption, paths, balancer, overlay, names, transaction } = this.#parts;
     const refused = await tunnel.reach(state.peers);
     const { peers, ports } = avoid(without(state, refused), this.#unreached());
     const networks = this.#views(state, peers);
@@ -230,6 +233,7 @@ export class NodeMesh implements Mesh {
     this.#withheld = withheld;
     const served = ports.filter((port) => !withheld.has(meshPortKey(port)));
     await balancer.apply({ peers, ports: served });
+    await encryption.reach({ peers, networks });
     await overlay.apply({ peers, networks });
     this.#parts.guard.apply({ ...state, tasks: this.#tasks });
     this.#isTakenOver = false;
@@ -267,9 +271,10 @@ export class NodeMesh implements Mesh {
   async #followNetworks(): Promise<void> {
     // The first state follows at once, and brings them.
     if (this.#isTakenOver) return;
-    const { overlay, names, transaction } = this.#parts;
+    const { encryption, overlay, names, transaction } = this.#parts;
     const peers = this.#reached;
     const networks = this.#views(this.#state ?? NOTHING, peers);
+    await encryption.reach({ peers, networks });
     await overlay.apply({ peers, networks });
     this.#parts.guard.apply({ ...(this.#state ?? NOTHING), tasks: this.#tasks });
     const isUnsure = await transaction.commit();
@@ -349,6 +354,24 @@ export class NodeMesh implements Mesh {
     return this.#parts.paths.watch(listener);
   }
 
+  get encryption(): MeshEncryption | undefined {
+    return this.#parts.encryption.offer;
+  }
+
+  watchEncryption(listener: () => void): () => void {
+    return this.#parts.encryption.watch(listener);
+  }
+
+  async changeKeys(keys: TunnelKeyPair): Promise<void> {
+    const { encryption } = this.#parts;
+    await this.#changes.run(async () => {
+      if (this.#closed) return;
+      await encryption.changeKeys(keys);
+      // The new keys are for the same nodes.
+      if (this.#state !== undefined) await this.#hold(this.#state);
+    });
+  }
+
   get ipv6Addresses(): readonly string[] {
     return this.#parts.tunnel.ipv6Addresses;
   }
@@ -380,7 +403,7 @@ export class NodeMesh implements Mesh {
   async #attach(task: CheckedTask, { isAdopted }: { isAdopted: boolean }): Promise<void> {
     assert(this.#self !== undefined, 'start comes before attach');
     const { taskId, netns, attachments, hostPorts } = task;
-    const { tunnel, links, balancer, names, overlay } = this.#parts;
+    const { tunnel, encryption, links, balancer, names, overlay } = this.#parts;
     const before = this.#tasks.get(taskId);
     const addresses = addressesOf(task);
     const addressesBefore = this.#addresses.of(taskId);
@@ -398,7 +421,10 @@ export class NodeMesh implements Mesh {
     this.#tasks.set(taskId, local);
     try {
       this.#refuseIfClosed();
-      const wishes = { taskId, netns, attachments, mtuBytes: tunnel.mtuBytes };
+      encryption.check(task);
+      const mtuBytes = tunnel.mtuBytes;
+      const linked = attachments.map((one) => withinMtu(one, encryption.mtuBytes));
+      const wishes = { taskId, netns, attachments: linked, mtuBytes };
       if (!isAdopted || !(await links.isAttached(wishes))) await links.attach(wishes);
       await this.#changes.run(async () => {
         this.#refuseIfClosed();
@@ -513,12 +539,13 @@ export class NodeMesh implements Mesh {
     this.#parts.paths.close();
     this.#options.clock.clearTimeout(this.#guardTimer);
     await this.#states.idle();
-    const { tunnel, links, balancer, names, overlay, transaction } = this.#parts;
+    const { tunnel, encryption, links, balancer, names, overlay, transaction } = this.#parts;
     await this.#changes.run(async () => {
       this.#isOver = true;
       await balancer.close();
       await names.close({ keep });
       await overlay.close({ keep });
+      await encryption.close({ keep });
       if (!keep) await links.retain(new Set());
       await transaction.close({ keep });
       if (!keep) await tunnel.close();
@@ -623,11 +650,12 @@ export class NodeMesh implements Mesh {
   async #check(): Promise<void> {
     // Taken over, but no state yet: the kernel holds another process's, which works.
     if (this.#closed || this.#isTakenOver) return;
-    const { tunnel, balancer, overlay, transaction } = this.#parts;
+    const { tunnel, encryption, balancer, overlay, transaction } = this.#parts;
     const before = tunnel.ipv6Addresses;
+    const isEncryptionLost = await encryption.repair();
     const isTunnelRepaired = await tunnel.repair();
     if (tunnel.ipv6Addresses !== before) for (const listener of this.#listeners) listener();
-    const isRepaired = (await overlay.repair()) || isTunnelRepaired;
+    const isRepaired = (await overlay.repair()) || isTunnelRepaired || isEncryptionLost;
     if (isRepaired) {
       this.#logger.warn({}, 'somebody removed rules or routes of the mesh; restored them');
     }
@@ -643,6 +671,14 @@ const NOTHING: Pick<CheckedState, 'services' | 'members' | 'ports'> = {
   services: new Map(),
   members: new Map(),
 };
+
+/** The attachment with links whose packets still fit when they are encrypted. */
+function withinMtu(attachment: CheckedAttachment, limitBytes: number): CheckedAttachment {
+  const { overlay } = attachment;
+  if (overlay?.isEncrypted !== true) return attachment;
+  const mtuBytes = Math.min(overlay.mtuBytes ?? limitBytes, limitBytes);
+  return { ...attachment, overlay: { ...overlay, mtuBytes } };
+}
 
 /**
  * All addresses of a task, those first that its host ports lead to. In the host's network, all attachments are at

@@ -2,6 +2,7 @@ import { type IpAddress, silentLogger, Subnet } from '@swarm/api';
 import test from 'ava';
 import type { CheckedMember, CheckedOverlay, CheckedPeer, CheckedService } from '../src/checked.js';
 import { parseNetworkId, parseTaskId, type NetworkId, type TaskId } from '../src/layout.js';
+import { noEncryption } from '../src/encryption/traffic-encryption.js';
 import { NftablesOverlays } from '../src/overlay/nftables-overlays.js';
 import { viewNetworks } from '../src/overlay/network-view.js';
 import { VipSection } from '../src/overlay/vip-section.js';
@@ -66,6 +67,7 @@ class World {
       ingressNetwork: cidr('10.240.0.0/12'),
       walls: this.walls,
       vips: this.vips,
+      encryption: noEncryption('it is a test'),
     });
     for (let index = 1; index <= NODES; index++) this.peers.set(`node${index}`, peer(index));
   }

@@ -25,6 +25,9 @@ export const INGRESS_IPV6_SUBNET = 'fd73:7761:726d::/96';
 /** UDP port at which nodes answer probes of their paths, at their own addresses of the ingress network. */
 export const MESH_PROBE_PORT = 2377;
 
+/** UDP port of WireGuard between nodes: this many above the data path port. */
+export const WIREGUARD_PORT_OFFSET = 1;
+
 /**
  * The index of a node names it in packet marks, tunnel MACs, conntrack zones and blocks. No node has index
  * 0: a mark of 0 means "not marked", and block 0 holds the address of the network itself.

@@ -26,6 +26,13 @@ export interface Resources {
   readonly MemoryBytes?: number;
 }
 
+/** See MeshEncryption, which has the same under other names. */
+export interface NodeEncryption {
+  readonly PublicKey: string;
+  readonly Epoch: string;
+  readonly Means: readonly string[];
+}
+
 /** What a node reports about itself. The fields from `Runtime` on are ours; Docker's clients ignore them. */
 export interface NodeDescription {
   readonly Hostname: string;
@@ -50,6 +57,8 @@ export interface NodeDescription {
   readonly Program?: Program;
   /** Where it listens for other nodes while it is a manager, TCP. Absent on nodes of older versions. */
   readonly ListenPort?: number;
+  /** What others need to encrypt what they send to it. Absent when it cannot encrypt. */
+  readonly Encryption?: NodeEncryption;
   /** Published ports that other nodes serve and this one does not. */
   readonly PortConflicts?: readonly PortConflict[];
   /** Absent while it does not look at its paths: without a tunnel, while it starts, on nodes of older versions. */

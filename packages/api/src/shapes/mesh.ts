@@ -1,6 +1,7 @@
 import { NODE_INDEX_FIRST, NODE_INDEX_LAST } from '../network/layout.js';
 import type {
   MeshDelta,
+  MeshEncryption,
   MeshEndpoint,
   MeshLimits,
   MeshMember,
@@ -35,6 +36,17 @@ export const MESH_PORTS_LIMIT = 3 * 65_535;
 /** Most tasks behind one port. */
 export const MESH_ENDPOINTS_LIMIT = 100_000;
 
+/** Most characters of a key, and of the name of an epoch or of a means. */
+const ENCRYPTION_TEXT_LIMIT = 64;
+const MEANS_LIMIT = 8;
+const encryptionText = text(ENCRYPTION_TEXT_LIMIT);
+
+export const meshEncryptionShape = record<MeshEncryption>({
+  publicKey: encryptionText,
+  epoch: encryptionText,
+  means: list(encryptionText, MEANS_LIMIT),
+});
+
 export const meshPeerShape = record<MeshPeer>({
   nodeId: objectId,
   index: integer(NODE_INDEX_FIRST, NODE_INDEX_LAST),
@@ -43,6 +55,7 @@ export const meshPeerShape = record<MeshPeer>({
   down: optional(flag),
   userspace: optional(flag),
   probed: optional(flag),
+  encryption: optional(meshEncryptionShape),
   ipv6Addresses: optional(list(ipAddress, NODE_IPV6_LIMIT)),
 });
 

@@ -4,6 +4,7 @@ import type {
   Node,
   NodeAvailability,
   NodeDescription,
+  NodeEncryption,
   NodeMesh,
   NodeRole,
   NodeSpec,
@@ -146,6 +147,15 @@ const nodePathsShape = record<NodePaths>({
   Firewalls: optional(list(foreignFirewallShape, FIREWALLS_LIMIT)),
 });
 
+/** Most ways to encrypt that a node names. */
+const MEANS_LIMIT = 8;
+
+export const nodeEncryptionShape = record<NodeEncryption>({
+  PublicKey: shortText,
+  Epoch: shortText,
+  Means: list(capabilityShape, MEANS_LIMIT),
+});
+
 /** Cuts long texts. Refuses a description with too many labels, plugins or capabilities. */
 export const nodeDescriptionShape = record<NodeDescription>({
   Hostname: shortText,
@@ -158,6 +168,7 @@ export const nodeDescriptionShape = record<NodeDescription>({
   MeshBackend: optional(shortText),
   Program: optional(programShape),
   ListenPort: optional(port),
+  Encryption: optional(nodeEncryptionShape),
   PortConflicts: optional(list(portConflictShape, PORT_CONFLICTS_LIMIT)),
   Paths: optional(nodePathsShape),
   Ipv6Addresses: optional(list(ipAddress, NODE_IPV6_LIMIT)),

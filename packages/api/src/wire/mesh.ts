@@ -7,6 +7,19 @@ import type { AllowRule, PortProtocol } from '../objects/service.js';
 export const SHARED_PORT_FIRST = 20_000;
 export const SHARED_PORT_LAST = 29_999;
 
+/** How nodes can encrypt what they send each other. */
+export type EncryptionMeansName = 'wireguard' | 'ipsec';
+
+/** What a node has to encrypt with, and others need to do so. */
+export interface MeshEncryption {
+  /** X25519, base64: 44 characters. */
+  readonly publicKey: string;
+  /** Names a time during which the node counts its packets; it never uses one twice. */
+  readonly epoch: string;
+  /** What it can do: of EncryptionMeansName, or words of newer versions. Two nodes use the best that both have. */
+  readonly means: readonly string[];
+}
+
 /** A node as the mesh sees it. */
 export interface MeshPeer {
   readonly nodeId: string;
@@ -28,6 +41,8 @@ export interface MeshPeer {
   readonly userspace?: boolean;
   /** It answers probes: others look at the path to it. Nodes of older versions drop this. */
   readonly probed?: boolean;
+  /** Absent when it cannot encrypt. */
+  readonly encryption?: MeshEncryption;
   /** From which its own packets come over IPv6. */
   readonly ipv6Addresses?: readonly string[];
 }

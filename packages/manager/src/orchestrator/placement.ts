@@ -47,6 +47,7 @@ function placementOf({ Description }: Node): unknown {
     Ipv6Addresses: _addresses,
     ListenPort: _port,
     Program: _program,
+    Encryption: _encryption,
     ...rest
   } = Description;
   return rest;

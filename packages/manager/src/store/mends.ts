@@ -88,6 +88,7 @@ export const MENDS: Readonly<Record<Kind, readonly Mend[]>> = {
       'Description.RuntimeCapabilities',
       'Description.MeshBackend',
       'Description.ListenPort',
+      'Description.Encryption',
       'Description.PortConflicts',
       'Description.Paths',
       'Description.Ipv6Addresses',

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import type { ConnectionOptions } from 'node:tls';
 import { join } from 'node:path';
@@ -15,6 +16,7 @@ import {
   type Node,
   portKey,
   PROGRAM,
+  WIREGUARD_PORT_OFFSET,
 } from '@swarm/api';
 import {
   createMesh,
@@ -34,7 +36,9 @@ import {
 } from '@swarm/identity';
 import type { MeshChoice } from '../daemon/options.js';
 import { onRefusedHandshake } from '../port/refused-handshake.js';
+import { openTunnelKey } from '../files/tunnel-key.js';
 import { Contact } from './contact.js';
+import { KeyAge } from './key-age.js';
 import { type FormerManager, ManagerPins } from './manager-pins.js';
 import type { RuntimeSource } from './runtime-source.js';
 
@@ -95,6 +99,8 @@ export interface NodeTasks {
 }
 
 /** How long tasks get to end when the node leaves. */
+/** Of the random name of an epoch. */
+const EPOCH_BYTES = 16;
 const LEAVE_GRACE_MS = 2_000;
 const HANDSHAKE_TIMEOUT_MS = 5_000;
 
@@ -188,7 +194,12 @@ async function startWith(runtime: Runtime, options: NodeTasksOptions): Promise<N
       portKey('tcp', options.listenPort()),
       portKey('udp', options.dataPathPort),
       portKey('udp', MESH_PROBE_PORT),
+      portKey('udp', options.dataPathPort + WIREGUARD_PORT_OFFSET),
     ],
+    encryption: {
+      keys: await openTunnelKey(options.folder, clock.now(), logger),
+      newEpoch: () => randomBytes(EPOCH_BYTES).toString('hex'),
+    },
     kernel: systemKernel(),
     sockets: systemSockets(),
     resolver: systemResolver({ folder: join(options.folder, 'names') }),
@@ -197,6 +208,7 @@ async function startWith(runtime: Runtime, options: NodeTasksOptions): Promise<N
     clock,
     ...(options.meshBind.length === 0 ? {} : { bindAddresses: options.meshBind }),
   });
+  const keyAge = new KeyAge({ mesh, clock, logger, folder: options.folder });
   logger.info(
     { mesh: mesh.backend },
     isTunnelled({ MeshBackend: mesh.backend })
@@ -276,6 +288,7 @@ async function startWith(runtime: Runtime, options: NodeTasksOptions): Promise<N
     await agent.start(options.managers);
   } catch (error) {
     contact.close();
+    keyAge.close();
     await mesh.close({ keep: true });
     throw error;
   }
@@ -290,12 +303,14 @@ async function startWith(runtime: Runtime, options: NodeTasksOptions): Promise<N
     async close() {
       endWait();
       contact.close();
+      keyAge.close();
       await agent.close();
       await mesh.close({ keep: true });
     },
     async leave() {
       endWait();
       contact.close();
+      keyAge.close();
       await agent.close();
       await removeTasks(runtime, mesh, logger);
       await mesh.close({ keep: false }).catch((error: unknown) => {

@@ -3,10 +3,12 @@ import { nodeAddress } from '../address.js';
 import {
   FIRST_MEMBER_ID,
   LAST_MEMBER_ID,
+  IPSEC_DEVICE,
   type LinkName,
   type Mac,
   TASK_LINK_PREFIX,
   TUNNEL_DEVICE,
+  WIREGUARD_DEVICE,
 } from '../layout.js';
 import type { ElementChanges } from '../table/element-changes.js';
 import { type Family, only } from '../table/family.js';
@@ -26,8 +28,8 @@ export interface WalledLink {
 
 /** An address of a network's task on another node. */
 export interface Sender {
-  /** Of its node's tunnel device. */
-  readonly mac: Mac;
+  /** Of its node's tunnel device; absent on an encrypted network, whose device takes addresses from their node alone. */
+  readonly mac?: Mac;
   readonly address: IpAddress;
   readonly network: number;
 }
@@ -41,6 +43,7 @@ export interface Sender {
  * - `from_peer`: a tunnel packet to a task here comes from a task of the same network, through that one's node. One to
  *   an address that no task here has is dropped: an ICMP error would end a client's attempt to connect, which may
  *   find another member with its next packet.
+ * - `from_sealed`: the same for packets that came encrypted. These come no other way, nor others this way.
  * - `origin_local`: that a task has no link any more, before anybody said so, ends no attempt either.
  * - `forwarded`: nothing comes in from elsewhere, except through ports. What the network's subnet has no route for
  *   ends here, instead of leaving by the host's default route.
@@ -56,6 +59,7 @@ export class WallSection implements TableSection {
   readonly #walled = new TrackedElements('walled');
   readonly #internal = new TrackedElements('internal');
   readonly #senders = new TrackedElements('senders');
+  readonly #sealed = new TrackedElements('sealed');
   readonly #selves = new TrackedElements('selves');
 
   constructor(family: Family) {
@@ -100,11 +104,11 @@ export class WallSection implements TableSection {
   }
 
   addSender(sender: Sender): void {
-    this.#senders.set(senderKey(sender));
+    this.#sendersLike(sender).set(senderKey(sender));
   }
 
   deleteSender(sender: Sender): void {
-    this.#senders.delete(senderKey(sender));
+    this.#sendersLike(sender).delete(senderKey(sender));
   }
 
   addAll(changes: ElementChanges): void {
@@ -122,6 +126,7 @@ export class WallSection implements TableSection {
     const tunnel = `"${TUNNEL_DEVICE}"`;
     const tasks = `"${TASK_LINK_PREFIX}*"`;
     const unreachable = version === 4 ? 'icmp host-unreachable' : 'icmpv6 addr-unreachable';
+    const sealed = `{ "${WIREGUARD_DEVICE}", "${IPSEC_DEVICE}" }`;
     // What the kernel says of an address that it has no link for.
     const nowhere =
       version === 4
@@ -129,7 +134,7 @@ export class WallSection implements TableSection {
         : ['no-route', 'addr-unreachable'].map(
             (code) => `icmpv6 type destination-unreachable icmpv6 code ${code}`,
           );
-    const outward = `oifname != ${tunnel} oifname != ${tasks}`;
+    const outward = `oifname != ${tunnel} oifname != ${sealed} oifname != ${tasks}`;
     return {
       sets: [
         `map networks { type ${type} : mark; flags interval; }`,
@@ -139,6 +144,7 @@ export class WallSection implements TableSection {
         'set walled { type ifname; }',
         'set internal { type ifname; }',
         `set senders { type ether_addr . ${type} . mark; }`,
+        `set sealed { type ${type} . mark; }`,
         `set selves { type ${type} . ${type}; }`,
       ],
       chains:
@@ -162,22 +168,30 @@ export class WallSection implements TableSection {
           `ether saddr . ${ip} saddr . meta mark @senders meta mark set 0 return`,
           'ct state related meta mark set 0 return',
           'drop',
+        ]) +
+        chainText('from_sealed', [
+          'meta mark set 0',
+          `meta mark set ${ip} daddr map @here`,
+          `${ip} saddr . meta mark @sealed meta mark set 0 return`,
+          'drop',
         ]),
       rules: {
         origin: [
           `${ours}iifname ${tasks} jump from_task`,
           `${ours}iifname ${tunnel} jump from_peer`,
+          `${ours}iifname ${sealed} jump from_sealed`,
         ],
         origin_local: [
           ...nowhere.flatMap((answer) => [
             `oifname ${tunnel} ${answer} drop`,
+            `oifname ${sealed} ${answer} drop`,
             `ct status dnat ct mark ${hex(FIRST_MEMBER_ID)}-${hex(LAST_MEMBER_ID)} ${answer} drop`,
           ]),
         ],
         forwarded: [
           `${ours}iifname @walled ct state invalid drop`,
           `${ours}oifname @walled ct state invalid drop`,
-          `${ours}oifname @walled iifname != ${tunnel} iifname != ${tasks} ct state new ct status ! dnat drop`,
+          `${ours}oifname @walled iifname != ${tunnel} iifname != ${sealed} iifname != ${tasks} ct state new ct status ! dnat drop`,
           `iifname ${tasks} ${outward} ${ip} daddr @networks reject with ${unreachable}`,
         ],
         translate_source: [
@@ -190,8 +204,12 @@ export class WallSection implements TableSection {
           `${ip} saddr @here ${outward} fib saddr type != local masquerade`,
         ],
       },
-      referred: ['from_task', 'from_peer'],
+      referred: ['from_task', 'from_peer', 'from_sealed'],
     };
+  }
+
+  #sendersLike({ mac }: Sender): TrackedElements {
+    return mac === undefined ? this.#sealed : this.#senders;
   }
 
   #sets(): readonly TrackedElements[] {
@@ -203,13 +221,14 @@ export class WallSection implements TableSection {
       this.#walled,
       this.#internal,
       this.#senders,
+      this.#sealed,
       this.#selves,
     ];
   }
 }
 
 function senderKey({ mac, address, network }: Sender): string {
-  return `${mac} . ${address} . ${network}`;
+  return `${mac === undefined ? '' : `${mac} . `}${address} . ${network}`;
 }
 
 function hex(value: number): string {

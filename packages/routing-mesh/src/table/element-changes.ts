@@ -52,6 +52,7 @@ export type WallSetName =
   | 'walled'
   | 'internal'
   | 'senders'
+  | 'sealed'
   | 'selves';
 /** Those of virtual addresses. */
 export type VipSetName =

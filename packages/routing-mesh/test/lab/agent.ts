@@ -1,4 +1,5 @@
 /** Runs inside a network namespace of the lab and does what its parent orders over IPC. */
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
@@ -8,6 +9,7 @@ import {
   type MeshMember,
   type MeshPeer,
   type MeshPort,
+  parseIpAddress,
   systemClock,
 } from '@swarm/api';
 import { Subnet } from '@swarm/api';
@@ -21,11 +23,20 @@ import {
   systemSockets,
   type TaskRefusals,
 } from '../../src/index.js';
+import { type TunnelKeyPair, parseTunnelKey } from '../../src/encryption/keys.js';
+import { type EncryptionOptions, openEncryption } from '../../src/encryption/open-encryption.js';
+import type { TrafficEncryption } from '../../src/encryption/traffic-encryption.js';
 import { openPacketFilter } from '../../src/kernel/open-packet-filter.js';
-import { DEFAULT_DATA_PATH_PORT, DEFAULT_INGRESS_NETWORK, parseTaskId } from '../../src/layout.js';
+import {
+  DEFAULT_DATA_PATH_PORT,
+  DEFAULT_INGRESS_NETWORK,
+  parseNetworkId,
+  parseTaskId,
+} from '../../src/layout.js';
 import { type MeshParts, nftablesParts, userspaceParts } from '../../src/mesh-parts.js';
+import type { NetworkView } from '../../src/overlay/network-view.js';
 import { StateReader } from '../../src/state-reader.js';
-import type { Answer, Destination, LoadResult, Orders } from './protocol.js';
+import type { Answer, Destination, LabNetwork, LoadResult, Orders } from './protocol.js';
 
 const DEFAULT_TIMEOUT_MS = 8000;
 type Handlers = {
@@ -44,6 +55,7 @@ const byNode = (peers: readonly MeshPeer[]): ReadonlyMap<string, CheckedPeer> =>
 
 let mesh: Mesh | undefined;
 let parts: MeshParts;
+let encryption: TrafficEncryption;
 let self: CheckedPeer;
 let reader: StateReader;
 const logged: string[] = [];
@@ -136,6 +148,42 @@ async function ask(to: Destination): Promise<Answer> {
   }
 }
 
+function makeTunnelKeys(): TunnelKeyPair {
+  const { x, d } = generateKeyPairSync('x25519').privateKey.export({ format: 'jwk' });
+  return {
+    publicKey: parseTunnelKey(Buffer.from(x!, 'base64url').toString('base64'))!,
+    privateKey: Buffer.from(d!, 'base64url'),
+  };
+}
+
+function newEncryption(): EncryptionOptions {
+  return { keys: makeTunnelKeys(), newEpoch: () => randomBytes(8).toString('hex') };
+}
+
+/** An encrypted network as the parts see it. */
+function viewOf(
+  { subnets, members }: LabNetwork,
+  place: number,
+  peers: ReadonlyMap<string, CheckedPeer>,
+): NetworkView {
+  const networkId = parseNetworkId(`network${place}`)!;
+  return {
+    overlay: {
+      ...{ networkId, name: networkId, isInternal: false, isEncrypted: true, mtuBytes: undefined },
+      subnets: subnets.map((subnet) => Subnet.of(subnet)),
+    },
+    services: [],
+    members: members.map(({ nodeId, addresses }, i) => ({
+      member: {
+        ...{ taskId: parseTaskId(`task${place}${i}`)!, nodeId, serviceId: '', names: [] },
+        ...{ networks: new Map(), serves: true },
+      },
+      addresses: addresses.map((address) => parseIpAddress(address)!),
+      peer: peers.get(nodeId),
+    })),
+  };
+}
+
 const refusals: TaskRefusals[] = [];
 
 /** Serves TCP and UDP at one address. */
@@ -195,7 +243,7 @@ async function serveOn(name: string, port: number, host: string): Promise<void> 
 }
 
 const handlers: Handlers = {
-  async createMesh({ withoutLibrary, ...options }) {
+  async createMesh({ withoutLibrary, encrypts, ...options }) {
     const kernel = systemKernel();
     mesh = await createMesh({
       ...options,
@@ -207,11 +255,13 @@ const handlers: Handlers = {
       random: Math.random,
       logger,
       clock: systemClock(),
+      ...(encrypts === true && { encryption: newEncryption() }),
     });
     mesh.watchRefusals((one) => refusals.push(one));
     return mesh.backend;
   },
   start: (place) => mesh!.start(place),
+  encryption: () => mesh!.encryption,
   async apply(state) {
     const before = performance.now();
     await mesh!.apply(state);
@@ -228,6 +278,37 @@ const handlers: Handlers = {
   paths: () => mesh!.paths,
   refusals: () => refusals,
   close: (options) => mesh!.close(options),
+  async openEncryption() {
+    const kernel = systemKernel();
+    const opened = await openPacketFilter(kernel, logger);
+    if ('reason' in opened) throw new Error(opened.reason);
+    encryption = await openEncryption({
+      ...{ kernel, logger, nft: opened.nft, clock: systemClock() },
+      dataPathPort: DEFAULT_DATA_PATH_PORT,
+      ...newEncryption(),
+    });
+    const { offer, problem } = encryption;
+    return offer === undefined ? { problem } : { offer, problem };
+  },
+  startEncryption: (place) => encryption.start(readPlace(place), LINK_MTU_BYTES),
+  encrypt({ peers, networks }) {
+    const reached = byNode(peers);
+    return encryption.reach({
+      peers: reached,
+      networks: networks.map((network, i) => viewOf(network, i, reached)),
+    });
+  },
+  encryptedDevice: (peer) => encryption.deviceTo(readPlace(peer)) ?? '',
+  async changeKeys() {
+    await encryption.changeKeys(makeTunnelKeys());
+    return encryption.offer!;
+  },
+  async repairEncryption() {
+    const isDamaged = await encryption.repair();
+    const { offer } = encryption;
+    return offer === undefined ? { isDamaged } : { offer, isDamaged };
+  },
+  closeEncryption: (options) => encryption.close(options),
   async createParts({ backend, bindAddresses = [] }) {
     const options = {
       kernel: systemKernel(),

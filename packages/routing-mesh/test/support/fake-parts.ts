@@ -3,6 +3,7 @@ import type { BalancerSlice } from '../../src/balancer/load-balancer.js';
 import type { HostPort } from '../../src/mesh.js';
 import type { TaskId } from '../../src/layout.js';
 import type { FoundLink } from '../../src/links/task-links.js';
+import { noEncryption } from '../../src/encryption/traffic-encryption.js';
 import type { MeshParts } from '../../src/mesh-parts.js';
 import { noAccessGuard } from '../../src/guard/access-guard.js';
 import { noOverlayNetworks } from '../../src/overlay/overlay-networks.js';
@@ -60,6 +61,7 @@ export class FakeParts {
       close: () => this.#call('tunnel.close'),
     },
     paths: this.#paths(),
+    encryption: noEncryption('it is a test'),
     links: {
       start: () => {},
       attach: (task) => this.#call(`links.attach ${task.taskId} ${task.mtuBytes}`),

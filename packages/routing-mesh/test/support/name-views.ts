@@ -53,6 +53,7 @@ export function plainView(plan: ViewPlan): PlainView {
     down: false,
     userspace: false,
     probed: false,
+    encryption: undefined,
   };
   return {
     overlay: {

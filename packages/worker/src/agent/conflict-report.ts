@@ -3,14 +3,17 @@ import { CONFLICTS_REPORT_MS } from './limits.js';
 import type { TaskMesh } from './task-mesh.js';
 
 export interface ConflictReportOptions {
-  readonly mesh: Pick<TaskMesh, 'watchConflicts' | 'watchPaths'>;
+  readonly mesh: Pick<TaskMesh, 'watchConflicts' | 'watchPaths' | 'watchEncryption'>;
   readonly clock: Clock;
   /** Whether a session is being opened, so that the report has to wait. */
   readonly isOpening: () => boolean;
   readonly report: () => void;
 }
 
-/** Has ports reported that this node does not serve, and nodes that it does not reach, several at once. */
+/**
+ * Has ports reported that this node does not serve, nodes that it does not reach, and another key of it; several
+ * changes at once.
+ */
 export class ConflictReport {
   readonly #options: ConflictReportOptions;
   #timer: Timer;
@@ -23,7 +26,11 @@ export class ConflictReport {
   start(): void {
     const { mesh } = this.#options;
     const schedule = () => this.#schedule();
-    this.#unwatch = [mesh.watchConflicts(schedule), mesh.watchPaths(schedule)];
+    this.#unwatch = [
+      mesh.watchConflicts(schedule),
+      mesh.watchPaths(schedule),
+      mesh.watchEncryption(schedule),
+    ];
   }
 
   close(): void {

@@ -15,6 +15,7 @@ import {
   pathProblemShape,
   PORT_CONFLICTS_LIMIT,
   portConfigShape,
+  nodeEncryptionShape,
   portConflictShape,
   programShape,
   reportedStatusShape,
@@ -62,6 +63,7 @@ export function reportableDescription(description: NodeDescription): NodeDescrip
       | 'MeshBackend'
       | 'Program'
       | 'ListenPort'
+      | 'Encryption'
       | 'PortConflicts'
       | 'Paths'
       | 'Ipv6Addresses'
@@ -73,6 +75,7 @@ export function reportableDescription(description: NodeDescription): NodeDescrip
     MeshBackend: tryRead(shortText, description.MeshBackend),
     Program: tryRead(programShape, description.Program),
     ListenPort: tryRead(shape.port, description.ListenPort),
+    Encryption: tryRead(nodeEncryptionShape, description.Encryption),
     PortConflicts: conflictsOf(description.PortConflicts),
     Paths: pathsOf(description.Paths),
     Ipv6Addresses: ipv6Of(description.Ipv6Addresses),

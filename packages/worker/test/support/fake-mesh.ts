@@ -1,4 +1,4 @@
-import type { MeshPeer, MeshState, NodePaths, PortConflict } from '@swarm/api';
+import type { MeshEncryption, MeshPeer, MeshState, NodePaths, PortConflict } from '@swarm/api';
 import type { TaskAttachment, TaskRefusals, TaskSockets } from '@swarm/routing-mesh';
 import type { TaskMesh } from '../../src/agent/task-mesh.js';
 
@@ -66,6 +66,14 @@ export class FakeMesh implements TaskMesh {
       this.#listener = () => {};
     };
   }
+
+  encryption: MeshEncryption | undefined;
+
+  watchEncryption(): () => void {
+    return () => {};
+  }
+
+  async changeKeys(): Promise<void> {}
 
   /** Reports refused clients, as the mesh would. */
   refuse: (refusals: TaskRefusals) => void = () => {};

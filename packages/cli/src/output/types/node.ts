@@ -3,6 +3,7 @@ import type {
   ManagerStatus,
   Node,
   NodeDescription,
+  NodeEncryption,
   NodeMesh,
   NodePaths,
   NodeSpec,
@@ -68,6 +69,12 @@ const PATHS = struct<NodePaths>('NodePaths', {
   Firewalls: sliceOf(FIREWALL),
 });
 
+const ENCRYPTION = struct<NodeEncryption>('NodeEncryption', {
+  PublicKey: STRING,
+  Epoch: STRING,
+  Means: STRINGS,
+});
+
 const DESCRIPTION = struct<NodeDescription>(
   'NodeDescription',
   {
@@ -86,6 +93,7 @@ const DESCRIPTION = struct<NodeDescription>(
     MeshBackend: STRING,
     Program: pointerTo(PROGRAM),
     ListenPort: INT,
+    Encryption: pointerTo(ENCRYPTION),
     PortConflicts: sliceOf(PORT_CONFLICT),
     Paths: pointerTo(PATHS),
     Ipv6Addresses: STRINGS,
@@ -97,6 +105,7 @@ const DESCRIPTION = struct<NodeDescription>(
       'MeshBackend',
       'Program',
       'ListenPort',
+      'Encryption',
       'PortConflicts',
       'Paths',
       'Ipv6Addresses',
