@@ -39,6 +39,7 @@ export interface Orders {
   start(self: MeshPeer): void;
   apply(state: MeshState): { generation: number; ms: number };
   attach(task: TaskAttachment): void;
+  adopt(task: TaskAttachment): void;
   detach(taskId: string): void;
   retain(taskIds: readonly string[]): void;
   connections(task: TaskSockets): number;
@@ -111,6 +112,17 @@ export interface Orders {
     endpoints: number;
     rounds: number;
   }): number[];
+  /**
+   * One network with a task here and `services` services of `members` tasks each on other nodes. Milliseconds of the
+   * first state, of each change of one member (also of the processor), and of each attach.
+   */
+  measureVips(options: {
+    peers: readonly MeshPeer[];
+    task: TaskAttachment;
+    services: number;
+    members: number;
+    rounds: number;
+  }): Record<'serving' | 'servingCpu' | 'moving' | 'attaching', number[]> & { firstMs: number };
   pid(): number;
   rssBytes(): number;
 }
