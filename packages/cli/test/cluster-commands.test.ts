@@ -153,6 +153,18 @@ test('doctor names what is wrong with the way out, a path once, and exits with 1
   );
   t.is(well.code, 0);
   t.is(well.out, 'nothing is wrong with the node\n');
+  const Paths = { Problems: [], Firewalls: [firewall] };
+  const guarded = { ...NODE, Description: { ...NODE.Description, Paths } };
+  const advised = await command(
+    t,
+    { 'GET /nodes': [guarded], 'GET /services': [], 'GET /info': INFO },
+    'doctor',
+  );
+  t.is(advised.code, 0);
+  t.regex(
+    advised.out,
+    /run there as root:\n {4}ufw allow.*\nnothing else is wrong with the node\n$/s,
+  );
 });
 
 test('info and version name the same version, and info the engine beside it', async (t) => {

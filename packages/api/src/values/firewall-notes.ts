@@ -44,7 +44,7 @@ export function firewallCommands(
     case 'docker':
       return CHAIN_RULES.map(
         ([flag, device]) =>
-          `iptables -C DOCKER-USER ${flag} ${device} -j ACCEPT || iptables -I DOCKER-USER ${flag} ${device} -j ACCEPT`,
+          `iptables -C DOCKER-USER ${flag} ${device} -j ACCEPT 2>/dev/null || iptables -I DOCKER-USER ${flag} ${device} -j ACCEPT`,
       );
     case 'other':
       return [

@@ -52,8 +52,9 @@ const DOCTOR: Command = {
       for (const line of lines) output.line(`    ${line}`);
     }
     if (findings.length > 0) return TROUBLE_STATUS;
+    const what = advice.length > 0 ? 'nothing else is' : 'nothing is';
     output.line(
-      `nothing is wrong with ${nodes.length === 1 ? 'the node' : `the ${nodes.length} nodes`}`,
+      `${what} wrong with ${nodes.length === 1 ? 'the node' : `the ${nodes.length} nodes`}`,
     );
     return 0;
   },
