@@ -2,7 +2,6 @@ import { NODE_INDEX_FIRST, NODE_INDEX_LAST } from '../network/layout.js';
 import type {
   MeshDelta,
   MeshEndpoint,
-  MeshLimits,
   MeshMember,
   MeshMemberNetwork,
   MeshPeer,
@@ -54,10 +53,6 @@ export const meshEndpointShape = record<MeshEndpoint>({
   weight: optional(integer(0, ENDPOINT_WEIGHT_LIMIT)),
 });
 
-/** Largest of a port's limits. */
-export const CONNECTION_LIMIT_MAX = 1_000_000;
-const limit = optional(integer(1, CONNECTION_LIMIT_MAX));
-
 export const meshPortShape = record<MeshPort>({
   protocol: portProtocolShape,
   publishedPort: port,
@@ -66,15 +61,6 @@ export const meshPortShape = record<MeshPort>({
   hostIp: optional(ipAddress),
   affinity: optional(choice<'client'>({ client: true })),
   policy: optional(choice<NonNullable<MeshPort['policy']>>({ local: true, 'prefer-local': true })),
-  limits: optional(
-    record<MeshLimits>({
-      connections: limit,
-      connectionsPerClient: limit,
-      ratePerClient: limit,
-      burst: limit,
-    }),
-  ),
-  proxyProtocol: optional(flag),
 });
 
 export const meshPortKeyShape = record<MeshDelta['removedPorts'][number]>({
