@@ -3,7 +3,6 @@ import type {
   MeshDelta,
   MeshEncryption,
   MeshEndpoint,
-  MeshLimits,
   MeshMember,
   MeshMemberNetwork,
   MeshPeer,
@@ -68,10 +67,6 @@ export const meshEndpointShape = record<MeshEndpoint>({
   weight: optional(integer(0, ENDPOINT_WEIGHT_LIMIT)),
 });
 
-/** Largest of a port's limits. */
-export const CONNECTION_LIMIT_MAX = 1_000_000;
-const limit = optional(integer(1, CONNECTION_LIMIT_MAX));
-
 export const meshPortShape = record<MeshPort>({
   protocol: portProtocolShape,
   publishedPort: port,
@@ -80,15 +75,6 @@ export const meshPortShape = record<MeshPort>({
   hostIp: optional(ipAddress),
   affinity: optional(choice<'client'>({ client: true })),
   policy: optional(choice<NonNullable<MeshPort['policy']>>({ local: true, 'prefer-local': true })),
-  limits: optional(
-    record<MeshLimits>({
-      connections: limit,
-      connectionsPerClient: limit,
-      ratePerClient: limit,
-      burst: limit,
-    }),
-  ),
-  proxyProtocol: optional(flag),
 });
 
 export const meshPortKeyShape = record<MeshDelta['removedPorts'][number]>({

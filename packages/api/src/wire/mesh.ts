@@ -64,18 +64,6 @@ export interface MeshEndpoint {
   readonly weight?: number;
 }
 
-/** Most connections of a port that one node accepts. */
-export interface MeshLimits {
-  /** At a time. */
-  readonly connections?: number;
-  /** At a time, of one client address. */
-  readonly connectionsPerClient?: number;
-  /** New ones a second, of one client address. */
-  readonly ratePerClient?: number;
-  /** How many of those may come at once. */
-  readonly burst?: number;
-}
-
 /** A port published in ingress mode: reachable on every node. */
 export interface MeshPort {
   readonly protocol: PortProtocol;
@@ -89,9 +77,6 @@ export interface MeshPort {
   readonly affinity?: 'client';
   /** Which endpoints a node leads its clients to: all of them when absent. */
   readonly policy?: 'local' | 'prefer-local';
-  readonly limits?: MeshLimits;
-  /** Tasks expect a header of the PROXY protocol, version 2. */
-  readonly proxyProtocol?: boolean;
 }
 
 /** What tasks of one overlay network find a service by. */
