@@ -36,7 +36,7 @@ export async function warnOfForeignDrops(run: RunCommand, logger: Logger): Promi
         hook: chain.hook,
       },
       chain.hook === 'forward'
-        ? 'another firewall drops forwarded packets by default: let it accept the ingress network, both as source and destination'
+        ? 'another firewall drops forwarded packets by default: let it accept the ingress network and the subnets of overlay networks, both as source and destination'
         : 'another firewall drops incoming packets by default: let it accept the data path port (UDP) from the other nodes',
     );
   }
