@@ -198,6 +198,8 @@ test('init sends what its flags say and prints how to join', async (t) => {
       '--data-path-addr',
       'eth1',
     ],
+    ...['--default-addr-pool', '10.20.0.0/16,10.30.0.0/16', '--default-addr-pool', '10.40.0.0/16'],
+    ...['--default-addr-pool-mask-length', '26'],
     ...['--data-path-port', '5000', '--availability', 'drain', '--cert-expiry', '2h'],
     ...['--dispatcher-heartbeat', '2s', '--snapshot-interval', '9', '--task-history-limit', '3'],
     ...['--host-privileges', 'capabilities'],
@@ -208,6 +210,8 @@ test('init sends what its flags say and prints how to join', async (t) => {
     AdvertiseAddr: 'eth0',
     DataPathAddr: 'eth1',
     DataPathPort: 5000,
+    DefaultAddrPool: ['10.20.0.0/16', '10.30.0.0/16', '10.40.0.0/16'],
+    SubnetSize: 26,
     ForceNewCluster: false,
     Availability: 'drain',
     Spec: {

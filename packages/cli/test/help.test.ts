@@ -67,7 +67,10 @@ for (const width of [40, 60, 80, 120]) {
 }
 
 test('flags stand under headings, the general ones first', async (t) => {
-  const text = await commandHelp(COMMANDS.find(({ path }) => path[1] === 'create')!, 100);
+  const text = await commandHelp(
+    COMMANDS.find(({ path }) => path.join(' ') === 'service create')!,
+    100,
+  );
   t.deepEqual(text.match(/^[A-Z][\w ]*:$/gm), [
     'Options:',
     'Container Options:',

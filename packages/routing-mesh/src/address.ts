@@ -1,4 +1,5 @@
 import {
+  INGRESS_IPV6_SUBNET,
   type IpAddress,
   isIpv6,
   NODE_ADDRESS_OFFSET,
@@ -24,8 +25,8 @@ export type Ipv6SubnetText = Word & { readonly __subnet6: never };
  * The last four bytes are those of the IPv4 address, so that every node derives a task's IPv6 address, and a
  * node's block, from what it knows anyway: nothing has to be allocated or sent.
  */
-const INGRESS_IPV6_PREFIX = 'fd73:7761:726d::';
-const INGRESS_IPV6_PREFIX_LENGTH = 96;
+const [INGRESS_IPV6_PREFIX, INGRESS_IPV6_BITS] = INGRESS_IPV6_SUBNET.split('/') as [string, string];
+const INGRESS_IPV6_PREFIX_LENGTH = Number(INGRESS_IPV6_BITS);
 
 /** The IPv6 address on the ingress network of whoever has this IPv4 address there. */
 export function ingressIpv6(address: Ipv4Address): Ipv6Address {

@@ -1,8 +1,8 @@
 import { FIRST_MEMBER_ID, LAST_MEMBER_ID, TASK_LINK_PREFIX } from '../layout.js';
 import type { ElementChanges } from '../table/element-changes.js';
-import type { Family } from '../table/family.js';
+import { type Family, only } from '../table/family.js';
 import { chainText } from '../table/ruleset.js';
-import type { SectionRules, TableSection } from '../table/table-section.js';
+import type { SectionRules, TablePlace, TableSection } from '../table/table-section.js';
 import { TrackedElements } from '../table/tracked-elements.js';
 import { SLOTS_NARROW, SLOTS_WIDE } from '../balancer/nftables/slots.js';
 import type { Vip } from './vips.js';
@@ -71,8 +71,9 @@ export class VipSection implements TableSection {
     for (const elements of this.#sets()) elements.takeChanges(changes);
   }
 
-  rules(): SectionRules {
-    const { name: ip, addressType: type, only } = this.#family;
+  rules(place: TablePlace): SectionRules {
+    const ours = only(this.#family, place);
+    const { name: ip, addressType: type } = this.#family;
     const tasks = `iifname "${TASK_LINK_PREFIX}*"`;
     const dynamic = `size ${DYNAMIC_SET_SIZE}; flags dynamic,timeout;`;
     const own = `ct mark ${hex(FIRST_MEMBER_ID)}-${hex(LAST_MEMBER_ID)}`;
@@ -124,7 +125,7 @@ export class VipSection implements TableSection {
           (kind) => `${tasks} ${ip} daddr @vip_${kind} goto vip_${kind}`,
         ),
         forwarded: [
-          `${only} ${own} ct direction reply ct status dnat tcp flags & (rst|fin|syn) == rst ct status ! assured ct mark @vip_multi jump vip_refused`,
+          `${ours}${own} ct direction reply ct status dnat tcp flags & (rst|fin|syn) == rst ct status ! assured ct mark @vip_multi jump vip_refused`,
         ],
       },
       referred: [
