@@ -814,3 +814,29 @@ test('tasks that are too large together for one entry of the log are placed all 
   for (let i = 0; i < 10; i += 1) await pass();
   t.deepEqual(perNode(store), { n1: 60 });
 });
+
+test('nodes that reach few others come last, and among equals those that reach all come first', async (t) => {
+  const { store, scheduler, pass } = setup();
+  const problem = { NodeID: 'x', Kind: 'blocked', Since: '2026-01-01T00:00:00Z' } as const;
+  await put(store, 'node', described('n1', { Paths: { Problems: [problem], CutOff: true } }));
+  await put(store, 'node', described('n2', { Paths: { Problems: [problem] } }));
+  await put(store, 'node', described('n3', { Paths: { Problems: [] } }));
+  scheduler.start();
+  for (const id of ['t1', 't2', 't3', 't4', 't5']) {
+    await put(store, 'task', pending(id));
+    await pass();
+  }
+  t.deepEqual(
+    ['t1', 't2', 't3', 't4', 't5'].map((id) => nodeOf(store, id)),
+    ['n3', 'n2', 'n3', 'n2', 'n3'],
+  );
+  // It is a preference: with no other node left, tasks run all the same.
+  for (const id of ['n2', 'n3'])
+    await patch(store, 'node', id, (node) => ({
+      ...node,
+      Spec: { ...node.Spec, Availability: 'pause' },
+    }));
+  await put(store, 'task', pending('t6'));
+  await pass();
+  t.is(nodeOf(store, 't6'), 'n1');
+});

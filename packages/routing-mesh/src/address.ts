@@ -8,7 +8,10 @@ import {
   TASK_OFFSET_FIRST,
   taskOffsetLast,
 } from '@swarm/api';
+import { addressBytes } from './address-bytes.js';
 import type { Word } from './kernel/words.js';
+
+export { addressBytes };
 
 /** An IPv4 address as a dotted quad. */
 export type Ipv4Address = IpAddress & { readonly __ipv4: never };
@@ -77,16 +80,4 @@ export function taskAddresses(block: SubnetText): Ipv4Address[] {
     { length: Math.max(0, count) },
     (_, i) => subnet.addressAt(TASK_OFFSET_FIRST + i) as Ipv4Address,
   );
-}
-
-/** The 4 or 16 bytes of an address. */
-export function addressBytes(address: IpAddress): number[] {
-  if (!isIpv6(address)) return address.split('.').map(Number);
-  const [head = '', tail] = address.split('::');
-  const words = (part: string): number[] =>
-    part === '' ? [] : part.split(':').map((word) => Number.parseInt(word, 16));
-  const first = words(head);
-  const last = words(tail ?? '');
-  const gap = new Array<number>(8 - first.length - last.length).fill(0);
-  return [...first, ...gap, ...last].flatMap((word) => [word >> 8, word & 0xff]);
 }

@@ -225,6 +225,7 @@ const handlers: Handlers = {
   listens: (task) => mesh!.listens(task),
   servesIpv6: (task) => mesh!.servesIpv6(task),
   conflicts: () => mesh!.conflicts,
+  paths: () => mesh!.paths,
   refusals: () => refusals,
   close: (options) => mesh!.close(options),
   async createParts({ backend, bindAddresses = [] }) {

@@ -1,4 +1,4 @@
-import type { MeshPeer, MeshPort, MeshState, PortConflict } from '@swarm/api';
+import type { MeshPeer, MeshPort, MeshState, NodePaths, PortConflict } from '@swarm/api';
 import type {
   MeshBackendName,
   TaskAttachment,
@@ -46,6 +46,7 @@ export interface Orders {
   listens(task: TaskSockets): boolean;
   servesIpv6(task: TaskSockets): boolean;
   conflicts(): readonly PortConflict[];
+  paths(): NodePaths | undefined;
   /** Told so far. */
   refusals(): readonly TaskRefusals[];
   close(options: { keep: boolean }): void;
