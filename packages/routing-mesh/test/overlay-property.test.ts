@@ -44,7 +44,7 @@ const addressesOf = ({ subnets }: CheckedOverlay, number: number): readonly IpAd
   subnets.map((subnet) => subnet.addressAt(number));
 
 /** One node's overlay networks on paper, and the world that it is told of. */
-class World {
+class PaperNode {
   readonly pick: (below: number) => number;
   readonly sets = new Map(FAMILIES.map((family) => [family, new PaperSets()]));
   readonly routes = new PaperRoutes();
@@ -203,7 +203,7 @@ class World {
 }
 
 /** What the kernel holds, with each number and id replaced by what it stands for. */
-function meaning(world: World) {
+function meaning(world: PaperNode) {
   return FAMILIES.map((family) => {
     const sets = world.sets.get(family)!;
     const subnets = new Map([...sets.get('networks')].map(([subnet, number]) => [number, subnet]));
@@ -245,7 +245,7 @@ function meaning(world: World) {
 test('whatever came before, a node holds what one that just started would', async (t) => {
   let compared = 0;
   for (let seed = 1; seed <= SEEDS; seed++) {
-    const world = new World(seed);
+    const world = new PaperNode(seed);
     await world.overlays.start(peer(1));
     for (let step = 0; step < STEPS; step++) {
       world.step();
@@ -253,7 +253,7 @@ test('whatever came before, a node holds what one that just started would', asyn
       t.deepEqual(await world.hold(), [], `seed ${seed}, step ${step}`);
       // Claims of one address by several: who came first keeps it, which a fresh node cannot know.
       if (hasContest(world)) continue;
-      const fresh = new World(seed);
+      const fresh = new PaperNode(seed);
       await fresh.overlays.start(peer(1));
       for (const [taskId, own] of world.here) {
         const networks = attachedNetworks(world, taskId, own);
@@ -285,7 +285,7 @@ test('whatever came before, a node holds what one that just started would', asyn
   t.true(compared > (SEEDS * STEPS) / 4, `${compared} comparisons`);
 });
 
-function attachedNetworks(world: World, taskId: TaskId, own: readonly CheckedOverlay[]) {
+function attachedNetworks(world: PaperNode, taskId: TaskId, own: readonly CheckedOverlay[]) {
   const member = world.members.get(taskId);
   if (member === undefined) return undefined;
   return own.map((one) => {
@@ -294,7 +294,7 @@ function attachedNetworks(world: World, taskId: TaskId, own: readonly CheckedOve
   });
 }
 
-function hasContest({ members, services }: World): boolean {
+function hasContest({ members, services }: PaperNode): boolean {
   const all = [...members.values()].flatMap(({ networks }) => [...networks.values()].flat());
   const vips = [...services.values()].flatMap(({ networks }) =>
     [...networks.values()].flatMap((one) => one.vips),
