@@ -16,7 +16,7 @@ if (problem === undefined) {
       ...cluster.nodes.map(({ netns, peer }) => ({ netns, index: peer.index })),
       { netns: cluster.client.netns, index: 0x100 },
     ]) {
-      cluster.lab.sh(netns, `ip addr add 2001:2::${index.toString(16)}/64 dev eth0 nodad`);
+      cluster.lab.sh(netns, `ip addr replace 2001:2::${index.toString(16)}/64 dev eth0 nodad`);
     }
   });
   test.afterEach.always(() => cluster.reset());

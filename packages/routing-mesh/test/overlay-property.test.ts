@@ -45,7 +45,7 @@ const addressesOf = ({ subnets }: CheckedOverlay, number: number): readonly IpAd
   subnets.map((subnet) => subnet.addressAt(number));
 
 /** One node's overlay networks on paper, and the world that it is told of. */
-class OverlayWorld {
+class PaperNode {
   readonly pick: (below: number) => number;
   readonly sets = new Map(FAMILIES.map((family) => [family, new PaperSets()]));
   readonly routes = new PaperRoutes();
@@ -205,7 +205,7 @@ class OverlayWorld {
 }
 
 /** What the kernel holds, with each number and id replaced by what it stands for. */
-function meaning(world: OverlayWorld) {
+function meaning(world: PaperNode) {
   return FAMILIES.map((family) => {
     const sets = world.sets.get(family)!;
     const subnets = new Map([...sets.get('networks')].map(([subnet, number]) => [number, subnet]));
@@ -247,7 +247,7 @@ function meaning(world: OverlayWorld) {
 test('whatever came before, a node holds what one that just started would', async (t) => {
   let compared = 0;
   for (let seed = 1; seed <= SEEDS; seed++) {
-    const world = new OverlayWorld(seed);
+    const world = new PaperNode(seed);
     await world.overlays.start(peer(1));
     for (let step = 0; step < STEPS; step++) {
       world.step();
@@ -255,7 +255,7 @@ test('whatever came before, a node holds what one that just started would', asyn
       t.deepEqual(await world.hold(), [], `seed ${seed}, step ${step}`);
       // Claims of one address by several: who came first keeps it, which a fresh node cannot know.
       if (hasContest(world)) continue;
-      const fresh = new OverlayWorld(seed);
+      const fresh = new PaperNode(seed);
       await fresh.overlays.start(peer(1));
       for (const [taskId, own] of world.here) {
         const networks = attachedNetworks(world, taskId, own);
@@ -287,7 +287,7 @@ test('whatever came before, a node holds what one that just started would', asyn
   t.true(compared > (SEEDS * STEPS) / 4, `${compared} comparisons`);
 });
 
-function attachedNetworks(world: OverlayWorld, taskId: TaskId, own: readonly CheckedOverlay[]) {
+function attachedNetworks(world: PaperNode, taskId: TaskId, own: readonly CheckedOverlay[]) {
   const member = world.members.get(taskId);
   if (member === undefined) return undefined;
   return own.map((one) => {
@@ -296,7 +296,7 @@ function attachedNetworks(world: OverlayWorld, taskId: TaskId, own: readonly Che
   });
 }
 
-function hasContest({ members, services }: OverlayWorld): boolean {
+function hasContest({ members, services }: PaperNode): boolean {
   const all = [...members.values()].flatMap(({ networks }) => [...networks.values()].flat());
   const vips = [...services.values()].flatMap(({ networks }) =>
     [...networks.values()].flatMap((one) => one.vips),

@@ -118,6 +118,7 @@ if (problem === undefined) {
     t.timeout(600_000);
     const { agent } = cluster.nodes[0]!;
     const namespaces = [0, 1, 2, 3].map((i) => cluster.lab.emptyNamespace(`c${i}`));
+    await cluster.apply();
     const before = held(cluster.nodes[0]!);
     const logged = await agent.logged();
     const networks = 40;
