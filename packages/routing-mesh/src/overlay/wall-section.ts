@@ -54,6 +54,9 @@ export class WallSection implements TableSection {
   readonly #family: Family;
   readonly #networks = new TrackedElements('networks');
   readonly #here = new TrackedElements('here');
+  /** Keys of the two maps before, as sets: older kernels (6.1 among them) cannot look for a key alone in a map. */
+  readonly #subnets = new TrackedElements('subnets');
+  readonly #locals = new TrackedElements('locals');
   readonly #own = new TrackedElements('own');
   readonly #joined = new TrackedElements('joined');
   readonly #walled = new TrackedElements('walled');
@@ -73,10 +76,12 @@ export class WallSection implements TableSection {
 
   addNetwork(subnet: string, network: number): void {
     this.#networks.set(subnet, `${network}`);
+    this.#subnets.set(subnet);
   }
 
   deleteNetwork(subnet: string): void {
     this.#networks.delete(subnet);
+    this.#subnets.delete(subnet);
   }
 
   addLink({ link, network, isInternal, addresses }: WalledLink): void {
@@ -87,6 +92,7 @@ export class WallSection implements TableSection {
     for (const address of addresses) {
       this.#own.set(`${name} . ${address}`);
       this.#here.set(address, `${network}`);
+      this.#locals.set(address);
       this.#selves.set(`${address} . ${address}`);
     }
   }
@@ -99,6 +105,7 @@ export class WallSection implements TableSection {
     for (const address of addresses) {
       this.#own.delete(`${name} . ${address}`);
       this.#here.delete(address);
+      this.#locals.delete(address);
       this.#selves.delete(`${address} . ${address}`);
     }
   }
@@ -139,6 +146,8 @@ export class WallSection implements TableSection {
       sets: [
         `map networks { type ${type} : mark; flags interval; }`,
         `map here { type ${type} : mark; }`,
+        `set subnets { type ${type}; flags interval; }`,
+        `set locals { type ${type}; }`,
         `set own { type ifname . ${type}; }`,
         'set joined { type ifname . mark; }',
         'set walled { type ifname; }',
@@ -150,7 +159,7 @@ export class WallSection implements TableSection {
       chains:
         chainText('from_task', [
           `iifname @walled iifname . ${ip} saddr != @own drop`,
-          `iifname != @walled ${ip} saddr @networks drop`,
+          `iifname != @walled ${ip} saddr @subnets drop`,
           'ct direction reply return',
           'ct state related return',
           'meta mark set 0',
@@ -163,7 +172,7 @@ export class WallSection implements TableSection {
         chainText('from_peer', [
           'meta mark set 0',
           `meta mark set ${ip} daddr map @here`,
-          `meta mark 0 ${ip} daddr @networks drop`,
+          `meta mark 0 ${ip} daddr @subnets drop`,
           'meta mark 0 return',
           `ether saddr . ${ip} saddr . meta mark @senders meta mark set 0 return`,
           'ct state related meta mark set 0 return',
@@ -192,16 +201,16 @@ export class WallSection implements TableSection {
           `${ours}iifname @walled ct state invalid drop`,
           `${ours}oifname @walled ct state invalid drop`,
           `${ours}oifname @walled iifname != ${tunnel} iifname != ${sealed} iifname != ${tasks} ct state new ct status ! dnat drop`,
-          `iifname ${tasks} ${outward} ${ip} daddr @networks reject with ${unreachable}`,
+          `iifname ${tasks} ${outward} ${ip} daddr @subnets reject with ${unreachable}`,
         ],
         translate_source: [
           ...(version === 4
             ? [
-                `ct status dnat ip saddr @here ip daddr ${ingressNetwork} snat to ${nodeAddress(self.subnet)}`,
+                `ct status dnat ip saddr @locals ip daddr ${ingressNetwork} snat to ${nodeAddress(self.subnet)}`,
               ]
             : []),
           `${ip} saddr . ${ip} daddr @selves snat to ct original ${ip} daddr`,
-          `${ip} saddr @here ${outward} fib saddr type != local masquerade`,
+          `${ip} saddr @locals ${outward} fib saddr type != local masquerade`,
         ],
       },
       referred: ['from_task', 'from_peer', 'from_sealed'],
@@ -215,6 +224,8 @@ export class WallSection implements TableSection {
   #sets(): readonly TrackedElements[] {
     return [
       this.#networks,
+      this.#subnets,
+      this.#locals,
       this.#here,
       this.#own,
       this.#joined,

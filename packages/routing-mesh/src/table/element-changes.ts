@@ -53,6 +53,8 @@ export type WallSetName =
   | 'internal'
   | 'senders'
   | 'sealed'
+  | 'subnets'
+  | 'locals'
   | 'selves';
 /** Those of virtual addresses. */
 export type VipSetName =
