@@ -26,6 +26,11 @@ const TABLE = {
   'GET /raft/members': MANAGERS,
   'POST /raft/members': MANAGERS,
   'DELETE /raft/members': ['departing', 'manager'],
+  // For containers of the node's own Docker Engine only.
+  'POST /attachments/network': NODES,
+  'GET /attachments': NODES,
+  'POST /attachments': NODES,
+  'POST /attachments/release': NODES,
   'UPGRADE /raft': GROUP,
   'UPGRADE /raft/snapshot': GROUP,
   'UPGRADE /dispatcher': NODES,

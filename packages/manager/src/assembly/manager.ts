@@ -2,6 +2,8 @@ import { ApiError, type LogOptions, pause } from '@swarm/api';
 import type { LeadershipState, Metric, RaftNode } from '@swarm/raft';
 import { type HttpCall, within } from '@swarm/http';
 import type { Caller, Proof, Trust } from '@swarm/identity';
+import { attachmentRoutes } from '../attachments/attachment-routes.js';
+import { NodeAttachments } from '../attachments/node-attachments.js';
 import { AddressBook, createAllocator } from '../allocator/index.js';
 import type {
   ForwardOptions,
@@ -73,6 +75,7 @@ export class Manager implements ManagerAccess {
   readonly #outside: OutsideWatch;
   readonly #endings: (() => void)[] = [];
   readonly #roleNotes = new RoleNotes();
+  readonly #attachments: NodeAttachments;
   #isLeader = false;
 
   /**
@@ -134,6 +137,9 @@ export class Manager implements ManagerAccess {
     };
     const roles = createRoleManager(context, membership, this.#roleNotes);
     const addressBook = new AddressBook(context);
+    this.#attachments = new NodeAttachments({
+      ...{ store: this.store, addresses: addressBook, clock, randomBytes },
+    });
     this.#loops = new LeaderLoops(
       [
         addressBook,
@@ -198,6 +204,7 @@ export class Manager implements ManagerAccess {
       logger,
       roleNotes: this.#roleNotes,
       isLeader: () => this.#isLeader,
+      attachments: attachmentRoutes(this.#attachments, clock),
     });
     const addresses = new NodeAddresses(this.store);
     this.#endings.push(() => addresses.close());

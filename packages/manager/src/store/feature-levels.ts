@@ -33,7 +33,10 @@ export interface FeatureLevels {
 export const FEATURE_LEVELS: FeatureLevels = {
   kinds: {},
   actions: {},
-  fields: [],
+  fields: [
+    // A container's place on networks: managers of before send it to agents as a task to run.
+    { kind: 'task', path: 'Spec.NetworkAttachmentSpec', level: 5, below: 'refuse' },
+  ],
 };
 
 /**
