@@ -67,6 +67,7 @@ const FULL: { readonly [K in Exclude<Kind, 'cluster'>]: Draft<K> } = {
         ForceUpdate: 0,
       },
       EndpointSpec: {
+        Allow: [{ From: 'web' }],
         Ports: [
           {
             Name: 'http',

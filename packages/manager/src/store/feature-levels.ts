@@ -36,6 +36,8 @@ export const FEATURE_LEVELS: FeatureLevels = {
   fields: [
     // A container's place on networks: managers of before send it to agents as a task to run.
     { kind: 'task', path: 'Spec.NetworkAttachmentSpec', level: 5, below: 'refuse' },
+    // Without it a service is open to everybody.
+    { kind: 'service', path: 'Spec.EndpointSpec.Allow', level: 5, below: 'refuse' },
   ],
 };
 
