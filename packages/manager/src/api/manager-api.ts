@@ -2,6 +2,7 @@ import { ApiError, type Clock, type Logger } from '@swarm/api';
 import type { BodyReader, Engine, HttpCall, HttpRoute } from '@swarm/http';
 import type { Caller } from '@swarm/identity';
 import type { Stranger } from '../authority/index.js';
+import { NetworkBook } from '../allocator/network-book.js';
 import { SetAside } from '../set-aside.js';
 import { API_ROUTES } from './api-routes.js';
 import { CreationQueue } from './creation-queue.js';
@@ -47,6 +48,7 @@ export class ManagerApi {
       limits: { ...API_LIMITS, ...limits },
       portClaims: new PortClaims(),
       creations: new CreationQueue(),
+      networks: new NetworkBook(manager.store, options.logger),
       closing: AbortSignal.any([closing, this.#end.signal]),
     };
     this.routes = API_ROUTES.map((route) => ({
@@ -84,6 +86,7 @@ export class ManagerApi {
   /** Ends the streams, because the manager stops. */
   close(): void {
     this.#end.abort();
+    this.#services.networks.close();
   }
 
   async #answer(route: Route, asked: HttpCall<Caller>): Promise<void> {
@@ -100,6 +103,7 @@ export class ManagerApi {
         idempotencyKey: idempotencyKey(asked.request, this.#services.randomBytes),
       }),
     };
+    if (!forwarded && (await route.local?.(call, manager)) === true) return;
     if (route.on === 'node') return route.handle(call, manager);
     const handle = (): Promise<void> | void => {
       requireStill(caller, manager, `${route.method} ${route.pattern}`);
