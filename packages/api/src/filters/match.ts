@@ -79,7 +79,9 @@ export function taskFilters(given: Given, context: TaskFilterContext): TaskFilte
   // As in Docker, the places of containers on networks are listed only for those who ask.
   const asksForRuntime = filters.values('runtime').length > 0;
   const hasRuntime = (task: Task) =>
-    asksForRuntime ? filters.exact('runtime', task.Spec.Runtime ?? 'container') : !isAttachment(task);
+    asksForRuntime
+      ? filters.exact('runtime', task.Spec.Runtime ?? 'container')
+      : !isAttachment(task);
   return {
     ...(serviceIds.length > 0 && { serviceIds: [...new Set(serviceIds)] }),
     ...(nodeIds.length > 0 && { nodeIds: [...new Set(nodeIds)] }),

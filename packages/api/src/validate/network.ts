@@ -261,7 +261,6 @@ function checkIngress(spec: NetworkSpec): void {
   }
 }
 
-
 function refuse(message: string): never {
   throw new ApiError('INVALID_ARGUMENT', message);
 }

@@ -73,8 +73,17 @@ export const attachReplyShape = record<AttachReply>({
   Networks: list(networkShape, ATTACHMENT_NETWORKS_LIMIT + 1),
 });
 
+/** A place that a node has, as the managers know it. */
+export interface HeldPlace {
+  readonly TaskID: string;
+  readonly ContainerID: string;
+}
+
 /** All of a node's places. */
-export const attachmentsShape = list(taskShape, NODE_ATTACHMENTS_LIMIT);
+export const heldPlacesShape = list(
+  record<HeldPlace>({ TaskID: text(64), ContainerID: text(64) }),
+  NODE_ATTACHMENTS_LIMIT,
+);
 
 export const releaseRequestShape = record<ReleaseRequest>({
   TaskIDs: list(text(64), NODE_ATTACHMENTS_LIMIT),

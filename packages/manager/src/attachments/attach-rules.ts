@@ -29,7 +29,9 @@ export function refuseBadNames({ ContainerID, Name, Networks, Ports }: AttachReq
   const names = [Name, ...Networks.flatMap(({ Aliases }) => Aliases)];
   const bad = names.find((name) => !NAME.test(name));
   if (bad !== undefined)
-    throw invalid(`"${bad}" cannot be the name of a container: use letters, digits, ".", "-" and "_"`);
+    throw invalid(
+      `"${bad}" cannot be the name of a container: use letters, digits, ".", "-" and "_"`,
+    );
   if (Networks.length === 0) throw invalid('Networks must name at least one network');
   if (Ports.some(({ PublishMode, PublishedPort }) => PublishMode !== 'host' || !PublishedPort))
     throw invalid('Ports must be published in host mode, each at a port of the node');

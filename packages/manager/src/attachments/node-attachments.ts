@@ -4,6 +4,7 @@ import {
   type AttachRequest,
   ATTACHMENT_RUNTIME,
   type Clock,
+  type HeldPlace,
   isAttachment,
   isTerminal,
   type Network,
@@ -55,8 +56,14 @@ export class NodeAttachments {
   }
 
   /** The places that the node has. */
-  list(nodeId: string): readonly Task[] {
-    return [...this.#options.store.tasksByNode(nodeId)].filter(isAttachment);
+  list(nodeId: string): readonly HeldPlace[] {
+    const tasks = [...this.#options.store.tasksByNode(nodeId)].filter(
+      (task) => isAttachment(task) && !isTerminal(task.Status.State),
+    );
+    return tasks.map(({ ID, Spec }) => ({
+      TaskID: ID,
+      ContainerID: Spec.NetworkAttachmentSpec?.ContainerID ?? '',
+    }));
   }
 
   /**
@@ -138,7 +145,13 @@ export class NodeAttachments {
     );
     const NetworksAttachments = this.#addresses({ ID, NetworksAttachments: kept }, wanted, node);
     if (known !== undefined) {
-      transaction.update('task', { ...known, Name: request.Name, Spec, Endpoint, NetworksAttachments });
+      transaction.update('task', {
+        ...known,
+        Name: request.Name,
+        Spec,
+        Endpoint,
+        NetworksAttachments,
+      });
       return ID;
     }
     const now = formatTime(store.timeMs());

@@ -1,4 +1,11 @@
-import { compareStates, isAttachment, isRunnable, isTerminal, type Task, type Timer } from '@swarm/api';
+import {
+  compareStates,
+  isAttachment,
+  isRunnable,
+  isTerminal,
+  type Task,
+  type Timer,
+} from '@swarm/api';
 import type { ControlLoop, LoopContext } from '../control-loop.js';
 import { SetAside } from '../set-aside.js';
 import {

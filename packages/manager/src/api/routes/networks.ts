@@ -42,7 +42,10 @@ function hasEngine({ services, caller }: Call): boolean {
 }
 
 /** The cluster's network; undefined when the request is for the engine. */
-async function ofSwarm(call: Call, manager: ManagerAccess): Promise<object | undefined> {
+async function ofSwarm(
+  call: Call,
+  manager: ManagerAccess,
+): Promise<{ readonly Id: string } | undefined> {
   if ((call.target.query.get('scope') ?? 'swarm') !== 'swarm') return undefined;
   await freshState(call.services, manager);
   try {
@@ -76,7 +79,9 @@ async function inspect(call: Call, manager: ManagerAccess): Promise<void> {
   }
   const network = await ofSwarm(call, manager);
   if (network === undefined) return elsewhere(call);
-  sendJson(call.response, network);
+  // As with Docker, those of this node.
+  const Containers = hasEngine(call) ? call.services.engine?.placed()?.on(network.Id) : undefined;
+  sendJson(call.response, { ...network, ...(Containers && { Containers }) });
 }
 
 /** Leaves networks of the node's engine to it. */
