@@ -6,6 +6,8 @@ import { HostPortSection } from './balancer/nftables/host-port-section.js';
 import { LoopbackListeners } from './balancer/nftables/loopback-listeners.js';
 import { NftablesBalancer } from './balancer/nftables/nftables-balancer.js';
 import { UserspaceBalancer } from './balancer/userspace/userspace-balancer.js';
+import { type AccessGuard, NftablesGuard, noAccessGuard } from './guard/access-guard.js';
+import { GuardSection } from './guard/guard-section.js';
 import type { Kernel } from './kernel/kernel.js';
 import type { Nft } from './kernel/nft.js';
 import type { Sockets } from './kernel/sockets.js';
@@ -13,6 +15,7 @@ import { IsolationSection } from './links/isolation-section.js';
 import { SharedNetwork } from './links/shared-network.js';
 import type { TaskLinks } from './links/task-links.js';
 import { VethLinks } from './links/veth-links.js';
+import type { TableFamily } from './layout.js';
 import type { MeshBackendName } from './mesh.js';
 import { NftablesOverlays } from './overlay/nftables-overlays.js';
 import { noOverlayNetworks, type OverlayNetworks } from './overlay/overlay-networks.js';
@@ -39,6 +42,7 @@ export interface MeshParts {
   readonly links: TaskLinks;
   readonly balancer: LoadBalancer;
   readonly overlay: OverlayNetworks;
+  readonly guard: AccessGuard;
   readonly names: ServiceNames;
   readonly probe: SocketProbe;
   readonly programs: HostPrograms;
@@ -60,28 +64,48 @@ export interface PartOptions {
 }
 
 /** Everything in the kernel. */
-export function nftablesParts(options: PartOptions, nft: Nft): MeshParts {
+export function nftablesParts(
+  options: PartOptions,
+  { nft, family }: { readonly nft: Nft; readonly family: TableFamily },
+): MeshParts {
   const { kernel, ingressNetwork, dataPathPort, logger, clock, resolver } = options;
   const hostPorts = new HostPortSection();
   const peers = new PeerSection();
   const ports = new DnatSection();
   const walls = new Map([IPV4, IPV6].map((family) => [family, new WallSection(family)]));
   const vips = new Map([IPV4, IPV6].map((family) => [family, new VipSection(family)]));
+  const guards = new Map([IPV4, IPV6].map((family) => [family, new GuardSection(family)]));
   const table = new MeshTable({
     kernel,
     nft,
     // A host port takes precedence over a published one; packets for nobody are dropped last.
-    sections: [hostPorts, peers, ports, walls.get(IPV4)!, vips.get(IPV4)!, new IsolationSection()],
-    sectionsV6: [walls.get(IPV6)!, vips.get(IPV6)!],
-    isV6Wanted: () => walls.get(IPV6)!.isWanted,
+    sections: [
+      hostPorts,
+      peers,
+      walls.get(IPV4)!,
+      vips.get(IPV4)!,
+      ports,
+      new IsolationSection(),
+      guards.get(IPV4)!,
+    ],
+    sectionsV6: [walls.get(IPV6)!, vips.get(IPV6)!, guards.get(IPV6)!],
+    isV6Wanted: () => walls.get(IPV6)!.isWanted || guards.get(IPV6)!.isWanted,
     ingressNetwork,
     dataPathPort,
+    family,
     logger,
   });
   const loopback = new LoopbackListeners(options);
   return {
     backend: 'nftables',
-    tunnel: new VxlanTunnel({ kernel, logger, clock, port: dataPathPort, section: peers }),
+    tunnel: new VxlanTunnel({
+      kernel,
+      logger,
+      clock,
+      port: dataPathPort,
+      section: peers,
+      hasIpv6: family === 'inet',
+    }),
     links: new VethLinks({ kernel, logger }),
     balancer: new NftablesBalancer({
       kernel,
@@ -90,9 +114,11 @@ export function nftablesParts(options: PartOptions, nft: Nft): MeshParts {
       hostPorts,
       loopback,
       ingressNetwork,
+      hasIpv6: family === 'inet',
       logger,
     }),
     overlay: new NftablesOverlays({ kernel, logger, ingressNetwork, walls, vips }),
+    guard: new NftablesGuard({ run: kernel.run, logger, sections: guards }),
     names: resolver === undefined ? withoutNames : new ResolverNames({ resolver, clock, logger }),
     probe: new ProcProbe(kernel),
     programs: new ProcPrograms({ kernel, logger }),
@@ -108,6 +134,7 @@ export function userspaceParts(options: PartOptions): MeshParts {
     links: new SharedNetwork(),
     balancer: new UserspaceBalancer(options),
     overlay: noOverlayNetworks,
+    guard: noAccessGuard,
     names: noServiceNames,
     probe: new ProcProbe(options.kernel),
     programs: noHostPrograms,

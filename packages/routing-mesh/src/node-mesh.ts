@@ -9,17 +9,20 @@ import {
   meshPortKey,
   meshPortOf,
   type MeshState,
+  parseIpAddress,
   type PortConflict,
   type PortKey,
   SerialQueue,
   Subnet,
   type Timer,
 } from '@swarm/api';
-import type { SubnetText } from './address.js';
+import { ingressIpv6, parseIpv4, type SubnetText } from './address.js';
+import { AddressClaims, overlayAddresses } from './address-claims.js';
 import { readAttachment } from './attachment.js';
 import type { LocalTask } from './balancer/load-balancer.js';
+import { BadPart } from './bad-part.js';
 import {
-  BadPart,
+  type CheckedAttachment,
   type CheckedOverlay,
   type CheckedPeer,
   type CheckedState,
@@ -30,7 +33,14 @@ import {
 import { HostPortClaims } from './host-port-claims.js';
 import { gatewayPlace } from './links/gateway.js';
 import { type NetworkId, parseTaskId, type TaskId } from './layout.js';
-import type { HostPort, Mesh, MeshBackendName, TaskAttachment, TaskSockets } from './mesh.js';
+import type {
+  HostPort,
+  Mesh,
+  MeshBackendName,
+  TaskAttachment,
+  TaskRefusals,
+  TaskSockets,
+} from './mesh.js';
 import type { MeshParts } from './mesh-parts.js';
 import { LatestQueue } from './latest-queue.js';
 import { type NetworkView, viewNetworks } from './overlay/network-view.js';
@@ -40,6 +50,8 @@ import { StateReader } from './state-reader.js';
 export interface NodeMeshOptions {
   readonly parts: MeshParts;
   readonly ingressNetwork: SubnetText;
+  /** Tasks get an address of IPv6 for each of IPv4 that they have on the ingress network. Default false. */
+  readonly hasIpv6?: boolean;
   /** How often to check whether somebody changed our state in the kernel; absent: never. */
   readonly checkIntervalMs?: number;
   readonly logger: Logger;
@@ -50,6 +62,8 @@ export interface NodeMeshOptions {
 
 /** How soon a port goes back to a program that takes it, or to the mesh once it is free. */
 const PORT_CHECK_MS = 3000;
+/** How often refused clients are counted and reported. */
+const REFUSALS_LOOK_MS = 10_000;
 
 /**
  * One node's mesh, composed of its parts. This class only decides the order: which part is called when, and
@@ -69,6 +83,7 @@ export class NodeMesh implements Mesh {
   readonly #changes = new SerialQueue();
   readonly #tasks = new Map<TaskId, LocalTask>();
   readonly #claims = new HostPortClaims();
+  readonly #addresses = new AddressClaims();
   /** Tasks of this node on overlay networks, with these. */
   readonly #overlays = new Map<TaskId, readonly CheckedOverlay[]>();
   #self: CheckedPeer | undefined;
@@ -81,6 +96,8 @@ export class NodeMesh implements Mesh {
   #isTakenOver = false;
   #timer: Timer | undefined;
   #portTimer: Timer | undefined;
+  #guardTimer: Timer | undefined;
+  readonly #refusalListeners = new Set<(refusals: TaskRefusals) => void>();
   readonly #guard: PortGuard;
   /** What the last state was held without. */
   #withheld: ReadonlyMap<PortKey, string> = new Map();
@@ -127,6 +144,7 @@ export class NodeMesh implements Mesh {
     });
     if (this.#timer === undefined) this.#scheduleCheck();
     if (this.#portTimer === undefined) this.#schedulePortCheck();
+    if (this.#guardTimer === undefined) this.#scheduleGuardLook();
   }
 
   async #startParts(self: CheckedPeer): Promise<void> {
@@ -150,7 +168,12 @@ export class NodeMesh implements Mesh {
       if (taskId === undefined) continue;
       const ports = hostPorts.get(taskId) ?? [];
       const others = this.#tasks.get(taskId)?.addresses ?? [];
-      this.#tasks.set(taskId, { taskId, addresses: [...others, ...addresses], hostPorts: ports });
+      this.#tasks.set(taskId, {
+        taskId,
+        addresses: [...others, ...addresses],
+        hostPorts: ports,
+        servesIpv6: balancer.servesIpv6(taskId),
+      });
       this.#claims.claim(taskId, ports);
     }
     for (const [taskId, overlays] of await overlay.adopt(found))
@@ -189,6 +212,7 @@ export class NodeMesh implements Mesh {
     const served = ports.filter((port) => !withheld.has(meshPortKey(port)));
     await balancer.apply({ peers, ports: served });
     await overlay.apply({ peers, networks });
+    this.#parts.guard.apply({ ...state, tasks: this.#tasks });
     this.#isTakenOver = false;
     let isUnsure: boolean;
     try {
@@ -226,6 +250,7 @@ export class NodeMesh implements Mesh {
     const peers = this.#reached;
     const networks = this.#views(this.#state ?? NOTHING, peers);
     await overlay.apply({ peers, networks });
+    this.#parts.guard.apply({ ...(this.#state ?? NOTHING), tasks: this.#tasks });
     const isUnsure = await transaction.commit();
     await names.apply({ networks });
     await overlay.settle({ isUnsure });
@@ -283,17 +308,32 @@ export class NodeMesh implements Mesh {
     });
   }
 
+  get ipv6Addresses(): readonly string[] {
+    return this.#parts.tunnel.ipv6Addresses;
+  }
+
   watchConflicts(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
   async attach(task: TaskAttachment): Promise<void> {
-    await this.#attach(readAttachment(task), { isAdopted: false });
+    await this.#attach(this.#withIpv6(readAttachment(task)), { isAdopted: false });
   }
 
   async adopt(task: TaskAttachment): Promise<void> {
-    await this.#attach(readAttachment(task), { isAdopted: true });
+    await this.#attach(this.#withIpv6(readAttachment(task)), { isAdopted: true });
+  }
+
+  #withIpv6(task: CheckedTask): CheckedTask {
+    if (!this.#options.hasIpv6) return task;
+    const attachments = task.attachments.map((one): CheckedAttachment => {
+      if (one.overlay !== undefined) return one;
+      const derived = one.addresses.flatMap(derivedAddress);
+      const [first, ...more] = new Set([...one.addresses, ...derived]);
+      return { ...one, addresses: [first!, ...more] };
+    });
+    return { ...task, attachments };
   }
 
   async #attach(task: CheckedTask, { isAdopted }: { isAdopted: boolean }): Promise<void> {
@@ -302,9 +342,18 @@ export class NodeMesh implements Mesh {
     const { tunnel, links, balancer, names, overlay } = this.#parts;
     const before = this.#tasks.get(taskId);
     const addresses = addressesOf(task);
-    // From here on its host ports are its own, even against a task attached meanwhile.
-    this.#claims.claim(taskId, hostPorts);
-    const local = { taskId, addresses, hostPorts };
+    const addressesBefore = this.#addresses.of(taskId);
+    // From here on its addresses and host ports are its own, even against a task attached meanwhile.
+    this.#addresses.claim(taskId, overlayAddresses(task));
+    try {
+      this.#claims.claim(taskId, hostPorts);
+    } catch (error) {
+      this.#addresses.claim(taskId, addressesBefore);
+      throw error;
+    }
+    // What it listens on is looked at again, by `servesIpv6`, except after a restart of the daemon.
+    const servesIpv6 = isAdopted && before?.servesIpv6 === true;
+    const local = { taskId, addresses, hostPorts, servesIpv6 };
     this.#tasks.set(taskId, local);
     try {
       this.#refuseIfClosed();
@@ -330,6 +379,7 @@ export class NodeMesh implements Mesh {
       if (before === undefined) this.#tasks.delete(taskId);
       else this.#tasks.set(taskId, before);
       this.#claims.claim(taskId, before?.hostPorts ?? []);
+      this.#addresses.claim(taskId, addressesBefore);
       throw error;
     }
   }
@@ -380,11 +430,38 @@ export class NodeMesh implements Mesh {
   }
 
   connections(task: TaskSockets): Promise<number> {
-    return this.#parts.probe.connections(task);
+    return this.#parts.probe.connections(this.#inBothFamilies(task));
   }
 
   listens(task: TaskSockets): Promise<boolean> {
-    return this.#parts.probe.listens(task);
+    return this.#parts.probe.listens(this.#inBothFamilies(task));
+  }
+
+  async servesIpv6(task: TaskSockets): Promise<boolean> {
+    if (!this.#options.hasIpv6) return false;
+    const addresses = task.addresses.flatMap((address) => parseIpAddress(address) ?? []);
+    const derived = addresses.flatMap(derivedAddress);
+    if (derived.length === 0) return false;
+    const serves = await this.#parts.probe.listensIpv6({ ...task, addresses: derived });
+    await this.#changes.run(async () => {
+      const local = this.#tasks.get(task.taskId as TaskId);
+      if (this.#closed || local === undefined || local.servesIpv6 === serves) return;
+      const changed = { ...local, servesIpv6: serves };
+      this.#tasks.set(local.taskId, changed);
+      if (local.hostPorts.length === 0) return;
+      const hostPorts = local.hostPorts.filter((port) => !this.#trimmed.has(meshPortKey(port)));
+      await this.#parts.balancer.attach({ ...changed, hostPorts });
+    });
+    return serves;
+  }
+
+  #inBothFamilies(task: TaskSockets): TaskSockets {
+    if (!this.#options.hasIpv6) return task;
+    const derived = task.addresses.flatMap((text) => {
+      const address = parseIpAddress(text);
+      return address === undefined ? [] : derivedAddress(address);
+    });
+    return { ...task, addresses: [...task.addresses, ...derived] };
   }
 
   async close({ keep }: { readonly keep: boolean }): Promise<void> {
@@ -392,6 +469,7 @@ export class NodeMesh implements Mesh {
     this.#closed = true;
     this.#options.clock.clearTimeout(this.#timer);
     this.#options.clock.clearTimeout(this.#portTimer);
+    this.#options.clock.clearTimeout(this.#guardTimer);
     await this.#states.idle();
     const { tunnel, links, balancer, names, overlay, transaction } = this.#parts;
     await this.#changes.run(async () => {
@@ -435,6 +513,7 @@ export class NodeMesh implements Mesh {
     const task = this.#tasks.get(taskId);
     this.#tasks.delete(taskId);
     this.#claims.release(taskId);
+    this.#addresses.release(taskId);
     return task;
   }
 
@@ -459,6 +538,29 @@ export class NodeMesh implements Mesh {
     }, PORT_CHECK_MS);
   }
 
+  watchRefusals(listener: (refusals: TaskRefusals) => void): () => void {
+    this.#refusalListeners.add(listener);
+    return () => this.#refusalListeners.delete(listener);
+  }
+
+  #scheduleGuardLook(): void {
+    if (this.#closed) return;
+    this.#guardTimer = this.#options.clock.setTimeout(() => {
+      this.#changes
+        .run(() => this.#lookForRefusals())
+        .catch((error) => this.#logger.error({ err: error }, 'could not look for refused clients'))
+        .finally(() => this.#scheduleGuardLook());
+    }, REFUSALS_LOOK_MS);
+  }
+
+  /** Only within `#changes`. */
+  async #lookForRefusals(): Promise<void> {
+    if (this.#closed || this.#isTakenOver) return;
+    for (const refusals of await this.#parts.guard.look()) {
+      for (const listener of this.#refusalListeners) listener(refusals);
+    }
+  }
+
   /** Only within `#changes`: gives ports back to programs that took them, and takes those that are free. */
   async #checkPorts(): Promise<void> {
     if (this.#closed) return;
@@ -480,7 +582,9 @@ export class NodeMesh implements Mesh {
     // Taken over, but no state yet: the kernel holds another process's, which works.
     if (this.#closed || this.#isTakenOver) return;
     const { tunnel, balancer, overlay, transaction } = this.#parts;
+    const before = tunnel.ipv6Addresses;
     const isTunnelRepaired = await tunnel.repair();
+    if (tunnel.ipv6Addresses !== before) for (const listener of this.#listeners) listener();
     const isRepaired = (await overlay.repair()) || isTunnelRepaired;
     if (isRepaired) {
       this.#logger.warn({}, 'somebody removed rules or routes of the mesh; restored them');
@@ -492,7 +596,8 @@ export class NodeMesh implements Mesh {
   }
 }
 
-const NOTHING: Pick<CheckedState, 'services' | 'members'> = {
+const NOTHING: Pick<CheckedState, 'services' | 'members' | 'ports'> = {
+  ports: [],
   services: new Map(),
   members: new Map(),
 };
@@ -512,6 +617,12 @@ function addressesOf({ taskId, attachments, hostPorts }: CheckedTask): readonly 
   }
   const first = gateway === undefined ? [] : attachments[gateway]!.addresses;
   return [...new Set([...first, ...attachments.flatMap((one) => one.addresses)])];
+}
+
+/** The address of IPv6 that goes with one of IPv4 on the ingress network. */
+function derivedAddress(address: IpAddress): readonly IpAddress[] {
+  const ipv4 = parseIpv4(address);
+  return ipv4 === undefined ? [] : [ingressIpv6(ipv4)];
 }
 
 /** @throws RangeError */

@@ -393,6 +393,22 @@ test('RUNNING is reported at once, without traffic until the task listens', asyn
   t.is(bench.mesh.looks.length, looks, 'nobody looks any more');
 });
 
+test('A task that listens over IPv6 says so, at once or soon after it is ready', async (t) => {
+  const bench = new Bench();
+  bench.mesh.servesOverIpv6 = true;
+  const both = bench.add('t1', published);
+  await settle();
+  t.like(both.status, { State: 'running', Ready: true, Ipv6: true });
+
+  bench.mesh.servesOverIpv6 = false;
+  const late = bench.add('t2', published);
+  await settle();
+  t.like(late.status, { State: 'running', Ready: true, Ipv6: undefined });
+  bench.mesh.servesOverIpv6 = true;
+  await bench.clock.advance(1_000);
+  t.like(late.status, { State: 'running', Message: 'running', Ready: true, Ipv6: true });
+});
+
 test('Before it is stopped a task is drained: its connections may end', async (t) => {
   const bench = new Bench();
   const controller = await bench.running('t1', published);
@@ -698,4 +714,22 @@ test('A task on an overlay network drains on every port, published or not', asyn
   bench.mesh.openConnections = 0;
   await bench.clock.advance(1_000);
   t.is(controller.status.State, 'shutdown');
+});
+
+test('A running task says how many clients its service’s rules keep out', async (t) => {
+  const bench = new Bench();
+  addOverlay(bench);
+  const controller = await bench.running('t1', overlaid);
+  const last = { from: '10.0.1.9', protocol: 'tcp', port: 80 };
+  controller.refused({ taskId: 't1', count: 2, last });
+  t.regex(
+    controller.status.Message,
+    /^running; refused 2 attempts .* from 10\.0\.1\.9 to tcp\/80$/,
+  );
+  controller.refused({ taskId: 't1', count: 1, last: { ...last, protocol: 'icmp', port: 0 } });
+  t.regex(controller.status.Message, /^running; refused 3 attempts .* to icmp$/);
+  controller.update(makeTask('t1', { ...overlaid, desired: 'shutdown' }));
+  await settle();
+  controller.refused({ taskId: 't1', count: 1, last });
+  t.notRegex(controller.status.Message, /refused/);
 });

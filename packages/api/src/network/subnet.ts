@@ -30,6 +30,12 @@ export class Subnet {
     return new Subnet(base, cidr.prefixLength, isV6);
   }
 
+  /** Reads `10.240.3.7/24` as the subnet that the address is in; undefined when it is not in CIDR notation. */
+  static enclosing(text: unknown): Subnet | undefined {
+    const cidr = parseCidr(text);
+    return cidr && Subnet.around(cidr.address, cidr.prefixLength);
+  }
+
   /** The subnet of that prefix length which the address is in. */
   static around(address: IpAddress, prefixLength: number): Subnet {
     const isV6 = isIpv6(address);

@@ -15,7 +15,7 @@ import { specialUse } from './address-pools.js';
 import { type Decoded, flag, list, map, object, text, unserved } from './field.js';
 import { checkDnsName } from './names.js';
 
-/** An option of the overlay driver. */
+/** The VNI of a network, which the cluster chooses if it is not given. */
 export const VNI_OPTION = 'com.docker.network.driver.overlay.vxlanid_list';
 const OPTIONS: readonly string[] = [ENCRYPTED_OPTION, MTU_OPTION, VNI_OPTION];
 /** The smallest packets that every IPv4 and IPv6 host must take (RFC 791, RFC 8200), and the largest. */

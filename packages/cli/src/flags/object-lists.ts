@@ -32,17 +32,26 @@ function folder(path: string): string {
   return path.replace(/\/+/g, '/').replace(/(?<=.)\/$/, '');
 }
 
-/** Networks by name. `--network-rm` takes the name, or a network as `--network` does. */
-export const NETWORK: ListFlag<NetworkAttachmentConfig> = {
-  ...{ name: 'network', what: 'network' },
-  key: ({ Target }) => Target,
-  same: isDeepStrictEqual,
-  show: ({ Target }) => Target,
-  find(text, items) {
-    const { Target: name } = parseNetwork(text);
-    return items.filter(({ Target }) => Target === name);
-  },
-};
+/**
+ * Networks by name. `--network-rm` takes the name or id, or a network as `--network` does.
+ * @param names of networks by their ids, as specs have them
+ */
+export function networkList(
+  names: ReadonlyMap<string, string> = new Map(),
+): ListFlag<NetworkAttachmentConfig> {
+  const nameOf = (target: string): string => names.get(target) ?? target;
+  return {
+    ...{ name: 'network', what: 'network' },
+    key: ({ Target }) => nameOf(Target),
+    same: (a, b) =>
+      isDeepStrictEqual({ ...a, Target: nameOf(a.Target) }, { ...b, Target: nameOf(b.Target) }),
+    show: ({ Target }) => nameOf(Target),
+    find(text, items) {
+      const name = nameOf(parseNetwork(text).Target);
+      return items.filter(({ Target }) => nameOf(Target) === name);
+    },
+  };
+}
 
 type Ulimit = ReturnType<typeof parseUlimit>;
 
@@ -132,16 +141,21 @@ export function portList(assigned: readonly PortConfig[]): ListFlag<PortConfig> 
       PublishedPort
         ? `${Protocol} ${PublishedPort}`
         : `${Protocol} to ${TargetPort} ${PublishMode}`,
-    same: (a, b) => a.TargetPort === b.TargetPort && a.PublishMode === b.PublishMode,
+    same: (a, b) =>
+      a.TargetPort === b.TargetPort && a.PublishMode === b.PublishMode && a.HostIP === b.HostIP,
     show(port) {
       const published = publishedAs(port);
       const ports = published === undefined ? port.TargetPort : `${published}:${port.TargetPort}`;
-      return `${ports}/${port.Protocol}${port.PublishMode === 'host' ? ' (host)' : ''}`;
+      const host = port.HostIP === undefined ? '' : ` at ${port.HostIP}`;
+      return `${ports}/${port.Protocol}${port.PublishMode === 'host' ? ' (host)' : ''}${host}`;
     },
     find(text, items) {
-      return parsePortRules(text).flatMap(({ protocol, target, published, mode }) => {
+      return parsePortRules(text).flatMap(({ protocol, target, published, mode, hostIp }) => {
         const alike = items.filter(
-          (item) => item.Protocol === protocol && (mode ?? item.PublishMode) === item.PublishMode,
+          (item) =>
+            item.Protocol === protocol &&
+            (mode ?? item.PublishMode) === item.PublishMode &&
+            (hostIp ?? item.HostIP) === item.HostIP,
         );
         const has = (wanted: number | undefined) => (item: PortConfig) =>
           publishedAs(item) === wanted;

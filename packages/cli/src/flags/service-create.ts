@@ -7,9 +7,10 @@ import { distinct, type ListFlag } from './list-change.js';
 import { assign, environment, hostLine, parsePreference, parseUlimit } from './lists.js';
 import { parseMount } from './mount.js';
 import { parseNetwork } from './network.js';
-import { HOST, MOUNT, NETWORK, PREFERENCE, portList, ULIMIT } from './object-lists.js';
+import { HOST, MOUNT, networkList, PREFERENCE, portList, ULIMIT } from './object-lists.js';
 import { parsePublish } from './publish.js';
 import { ALLOW_ABOUT, COMMON_SERVICE_FLAGS, LIST_FLAGS } from './service-flags.js';
+import { trafficOf } from './traffic.js';
 import {
   applyContainerFlags,
   applyTaskFlags,
@@ -51,7 +52,7 @@ export function createSpec(args: Arguments, env: NodeJS.ProcessEnv): ServiceSpec
   applyTaskFlags(args, task);
   const placement = placementOf(args);
   if (placement !== undefined) task.Placement = placement;
-  const networks = distinct(NETWORK, args.list('network').map(parseNetwork));
+  const networks = distinct(networkList(), args.list('network').map(parseNetwork));
   if (networks.length > 0) task.Networks = networks;
   const mode = modeOf(args);
   if (isJobMode(mode)) refuseForJob(args);
@@ -60,6 +61,7 @@ export function createSpec(args: Arguments, env: NodeJS.ProcessEnv): ServiceSpec
   const ports = distinct(portList([]), args.list('publish').flatMap(parsePublish));
   const endpointMode = args.string('endpoint-mode') as 'vip' | undefined;
   const allow = createdAllow(args.list('allow'));
+  const traffic = trafficOf(args);
   return {
     Name: args.string('name') ?? '',
     Labels: parsePairs(args.list('label')),
@@ -67,13 +69,17 @@ export function createSpec(args: Arguments, env: NodeJS.ProcessEnv): ServiceSpec
     Mode: mode,
     ...(update === undefined ? {} : { UpdateConfig: update }),
     ...(rollback === undefined ? {} : { RollbackConfig: rollback }),
-    ...(ports.length === 0 && endpointMode === undefined && allow === undefined
+    ...(ports.length === 0 &&
+    endpointMode === undefined &&
+    allow === undefined &&
+    Object.keys(traffic).length === 0
       ? {}
       : {
           EndpointSpec: {
             Mode: endpointMode ?? 'vip',
             ...(ports.length === 0 ? {} : { Ports: ports }),
             ...(allow === undefined ? {} : { Allow: allow }),
+            ...traffic,
           },
         }),
   };

@@ -12,10 +12,19 @@ import { withHelp } from './flag-help.js';
 import { changeList, distinct, type ListFlag } from './list-change.js';
 import { assign, environment, hostLine, parsePreference, parseUlimit } from './lists.js';
 import { parseMount } from './mount.js';
-import { HOST, hostLines, MOUNT, NETWORK, PREFERENCE, portList, ULIMIT } from './object-lists.js';
+import {
+  HOST,
+  hostLines,
+  MOUNT,
+  networkList,
+  PREFERENCE,
+  portList,
+  ULIMIT,
+} from './object-lists.js';
 import { parseNetwork } from './network.js';
 import { parsePublish } from './publish.js';
 import { ALLOW_ABOUT, COMMON_SERVICE_FLAGS, LIST_FLAGS } from './service-flags.js';
+import { trafficOf } from './traffic.js';
 import {
   applyContainerFlags,
   applyTaskFlags,
@@ -43,10 +52,13 @@ export const UPDATE_FLAGS: Flags = withHelp({
   ...Object.fromEntries(
     Object.entries(LIST_FLAGS)
       .filter(([name]) => name !== 'cap-add' && name !== 'cap-drop')
-      .flatMap(([name, { about }]) => [
-        [`${name}-add`, { type: 'list', about: `add or update: ${about}` } as const],
-        [`${name}-rm`, { type: 'list', about: `remove: ${about}` } as const],
-      ]),
+      .flatMap(([name, { about, completes }]) => {
+        const flag = { type: 'list', ...(completes !== undefined && { completes }) } as const;
+        return [
+          [`${name}-add`, { ...flag, about: `add or update: ${about}` }] as const,
+          [`${name}-rm`, { ...flag, about: `remove: ${about}` }] as const,
+        ];
+      }),
   ),
   allow: { type: 'list', about: ALLOW_ABOUT },
   'allow-rm': {
@@ -66,6 +78,7 @@ export const UPDATE_FLAGS: Flags = withHelp({
 /**
  * The spec after `service update`: the old one with the flags' changes, everything else kept.
  * @param assigned ports of the service's endpoint, as the cluster chose them
+ * @param networkNames names of the service's networks, by their ids
  * @throws UsageError for a `--*-rm` that matches nothing
  */
 export function updateSpec(
@@ -73,6 +86,7 @@ export function updateSpec(
   old: ServiceSpec,
   env: NodeJS.ProcessEnv,
   assigned: readonly PortConfig[] = [],
+  networkNames: ReadonlyMap<string, string> = new Map(),
 ): ServiceSpec {
   const change = changes(args, `service ${old.Name}`);
   const container: Mutable<ContainerSpec> = { ...old.TaskTemplate.ContainerSpec! };
@@ -85,7 +99,7 @@ export function updateSpec(
   const task: Mutable<TaskSpec> = { ...old.TaskTemplate, ContainerSpec: container };
   applyTaskFlags(args, task);
   updatePlacement(args, change, task);
-  assign(task, 'Networks', change(NETWORK, task.Networks, parseNetwork));
+  assign(task, 'Networks', change(networkList(networkNames), task.Networks, parseNetwork));
   if (args.boolean('force')) task.ForceUpdate += 1;
   const spec: Mutable<ServiceSpec> = { ...old, TaskTemplate: task };
   spec.Labels = changePairs(change, LABEL, old.Labels) ?? old.Labels ?? {};
@@ -202,9 +216,12 @@ function updateEndpoint(
 ): void {
   const mode = args.string('endpoint-mode') as 'vip' | undefined;
   const ports = change(portList(assigned), spec.EndpointSpec?.Ports, parsePublish);
+  const before = spec.EndpointSpec?.Ports ?? [];
+  const traffic = trafficOf(args);
   const rules = { added: args.list('allow'), removed: args.list('allow-rm') };
   const changesRules = rules.added.length + rules.removed.length > 0;
-  if (mode === undefined && ports === undefined && !changesRules) return;
+  const isSame = mode === undefined && ports === undefined && Object.keys(traffic).length === 0;
+  if (isSame && !changesRules) return;
   const { Allow: old, ...endpoint } = spec.EndpointSpec ?? {};
   const allow = changesRules
     ? changedAllow(old, rules, (items, added) =>
@@ -214,9 +231,16 @@ function updateEndpoint(
   spec.EndpointSpec = {
     ...endpoint,
     ...(mode === undefined ? {} : { Mode: mode }),
-    Ports: ports ?? endpoint.Ports ?? [],
+    Ports: ports === undefined ? before : explicit(before, ports),
     ...(allow === undefined ? {} : { Allow: allow }),
+    ...traffic,
   };
+}
+
+/** Options that a change takes away are named as empty: absent, they would stay. */
+function explicit(before: readonly PortConfig[], after: readonly PortConfig[]): PortConfig[] {
+  const hadAddress = before.some(({ HostIP }) => HostIP !== undefined);
+  return after.map((port) => (hadAddress ? { HostIP: '', ...port } : port));
 }
 
 function asWritten(text: string): string {

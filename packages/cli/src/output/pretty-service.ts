@@ -1,5 +1,6 @@
 import type {
   ContainerSpec,
+  EndpointSpec,
   HealthConfig,
   Mount,
   PortConfig,
@@ -12,13 +13,19 @@ import type {
   UpdateStatus,
 } from '@swarm/api';
 import { shownRules } from '../flags/allow.js';
+import { showControls } from '@swarm/api/client';
 import { goDuration, humanBytes, humanDuration } from './time.js';
 
 /**
  * Formats a service for people, in the order in which Docker prints it.
  * @param nowMs wall clock, for the age of an update
+ * @param networkNames names of its networks, by their ids
  */
-export function prettyService(service: ShownService, nowMs: number): string {
+export function prettyService(
+  service: ShownService,
+  nowMs: number,
+  networkNames: ReadonlyMap<string, string> = new Map(),
+): string {
   const { Spec: spec } = service;
   const task = spec.TaskTemplate;
   const lines = ['', `ID:\t\t${service.ID}`, `Name:\t\t${spec.Name}`];
@@ -36,11 +43,16 @@ export function prettyService(service: ShownService, nowMs: number): string {
     );
   }
   lines.push(...prettyContainer(task.ContainerSpec), ...prettyResources(task));
-  const networks = (task.Networks ?? []).map(({ Target }) => Target);
+  const nameOf = (id: string) => showControls(networkNames.get(id) ?? id);
+  const networks = (task.Networks ?? []).map(({ Target }) => nameOf(Target));
   if (networks.length > 0) lines.push(`Networks:\t${networks.join(' ')}`);
   lines.push(`Endpoint Mode:\t${spec.EndpointSpec?.Mode ?? 'vip'}`);
   const allow = spec.EndpointSpec?.Allow;
   if (allow !== undefined) lines.push(`Allowed:\t${shownRules(allow).join(' ') || 'nobody'}`);
+  const vips = service.Endpoint.VirtualIPs ?? [];
+  if (vips.length > 0)
+    lines.push('Virtual IPs:', ...vips.map((each) => ` ${nameOf(each.NetworkID)}:\t${each.Addr}`));
+  lines.push(...prettyTraffic(spec.EndpointSpec));
   const ports = service.Endpoint.Ports ?? [];
   if (ports.length > 0)
     lines.push('Ports:', ...ports.flatMap((port) => prettyPort(port, service.PortConflicts ?? [])));
@@ -137,6 +149,14 @@ function prettyResources({ Resources: resources }: TaskSpec): string[] {
   return lines;
 }
 
+function prettyTraffic({ Affinity, TrafficPolicy, RevisionWeight }: EndpointSpec = {}): string[] {
+  return [
+    ...(Affinity === undefined ? [] : [`Affinity:\t${Affinity}`]),
+    ...(TrafficPolicy === undefined ? [] : [`Traffic Policy:\t${TrafficPolicy}`]),
+    ...(RevisionWeight === undefined ? [] : [`Revision Weight: ${RevisionWeight}`]),
+  ];
+}
+
 function prettyPort(port: PortConfig, conflicts: readonly ServicePortConflict[]): string[] {
   const own = conflicts.filter(
     ({ Protocol, PublishedPort }) =>
@@ -147,6 +167,7 @@ function prettyPort(port: PortConfig, conflicts: readonly ServicePortConflict[])
     `  Protocol = ${port.Protocol}`,
     `  TargetPort = ${port.TargetPort}`,
     `  PublishMode = ${port.PublishMode}`,
+    ...(port.HostIP === undefined ? [] : [`  HostIP = ${port.HostIP}`]),
     ...own.map(({ Hostname, Reason }) => `  Not served on ${Hostname}: ${Reason}`),
   ];
 }

@@ -10,7 +10,7 @@ import { idempotencyKey } from './creation.js';
 import { freshState } from './gate.js';
 import { API_LIMITS, type ApiLimits } from './limits.js';
 import type { ManagerAccess } from './manager-access.js';
-import { onLeader } from './on-leader.js';
+import { localPartOf, onLeader } from './on-leader.js';
 import { PortClaims } from './port-claims.js';
 import { presentClusterInfo } from './present/cluster.js';
 import { presentFeatureLevel } from './present/feature-level.js';
@@ -96,14 +96,16 @@ export class ManagerApi {
     if (forwarded && route.on !== 'leader' && route.on !== 'stream')
       throw new ApiError('BAD_REQUEST', `${target.path} is not answered by the leader alone`);
     const manager = this.#manager;
-    const call: Call = {
+    let call: Call = {
       ...asked,
       services: this.#services,
       ...(route.repeat === 'key' && {
         idempotencyKey: idempotencyKey(asked.request, this.#services.randomBytes),
       }),
     };
-    if (!forwarded && (await route.local?.(call, manager)) === true) return;
+    const local = forwarded ? localPartOf(asked.request) : await route.local?.(call, manager);
+    if (local === true) return;
+    if (typeof local === 'string') call = { ...call, localPart: local };
     if (route.on === 'node') return route.handle(call, manager);
     const handle = (): Promise<void> | void => {
       requireStill(caller, manager, `${route.method} ${route.pattern}`);

@@ -11,6 +11,8 @@ import type { PortClaims } from './port-claims.js';
 /** One request, its response, and what its handler may use. */
 export interface Call extends HttpCall<Caller> {
   readonly services: ApiServices;
+  /** What `Route.local` returned on the node that the client asked; printable ASCII. */
+  readonly localPart?: string;
   /** Of routes that create; see `Creation`. */
   readonly idempotencyKey?: string;
 }
@@ -50,8 +52,8 @@ export interface Route extends RoutePattern {
   /**
    * Does what concerns this node alone before the leader is asked: its engine has networks as well. Not called
    * for what another manager forwarded.
-   * @returns whether that was the whole answer
+   * @returns whether that was the whole answer; or a part of it, for `Call.localPart`
    */
-  readonly local?: (call: Call, manager: ManagerAccess) => Promise<boolean>;
+  readonly local?: (call: Call, manager: ManagerAccess) => Promise<boolean | string>;
   readonly handle: (call: Call, manager: ManagerAccess) => Promise<void> | void;
 }

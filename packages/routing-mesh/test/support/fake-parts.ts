@@ -4,6 +4,7 @@ import type { HostPort } from '../../src/mesh.js';
 import type { TaskId } from '../../src/layout.js';
 import type { FoundLink } from '../../src/links/task-links.js';
 import type { MeshParts } from '../../src/mesh-parts.js';
+import { noAccessGuard } from '../../src/guard/access-guard.js';
 import { noOverlayNetworks } from '../../src/overlay/overlay-networks.js';
 import { noServiceNames } from '../../src/names/service-names.js';
 
@@ -38,6 +39,7 @@ export class FakeParts {
   readonly parts: MeshParts = {
     backend: 'nftables',
     tunnel: {
+      ipv6Addresses: [],
       mtuBytes: 1450,
       start: () => this.#call('tunnel.start'),
       reach: async (peers) => {
@@ -78,6 +80,7 @@ export class FakeParts {
       },
       detach: (ids) => this.#call(`balancer.detach ${ids.join(' ')}`),
       holds: () => false,
+      servesIpv6: () => false,
       unserved: this.unserved,
       retry: () => this.#call('balancer.retry'),
       cut: (addresses) => this.#call(`balancer.cut ${addresses.join(' ')}`),
@@ -90,6 +93,7 @@ export class FakeParts {
       attach: (task) => this.#call(`overlay.attach ${task.taskId}`),
       detach: (ids) => this.#call(`overlay.detach ${ids.join(' ')}`),
     },
+    guard: noAccessGuard,
     names: {
       ...noServiceNames,
       apply: ({ networks }) => this.#call(`names.apply ${networks.length}`),
@@ -99,7 +103,7 @@ export class FakeParts {
     programs: {
       find: async (ports) => new Map([...this.taken].filter(([port]) => ports.has(port))),
     },
-    probe: { connections: async () => 3, listens: async () => true },
+    probe: { connections: async () => 3, listens: async () => true, listensIpv6: async () => true },
     transaction: {
       start: async () => {
         await this.#call('transaction.start');

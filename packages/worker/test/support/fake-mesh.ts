@@ -1,5 +1,5 @@
 import type { MeshPeer, MeshState, PortConflict } from '@swarm/api';
-import type { TaskAttachment, TaskSockets } from '@swarm/routing-mesh';
+import type { TaskAttachment, TaskRefusals, TaskSockets } from '@swarm/routing-mesh';
 import type { TaskMesh } from '../../src/agent/task-mesh.js';
 
 /** A mesh that remembers what it was told and answers what the test says. */
@@ -51,6 +51,16 @@ export class FakeMesh implements TaskMesh {
     };
   }
 
+  /** Reports refused clients, as the mesh would. */
+  refuse: (refusals: TaskRefusals) => void = () => {};
+
+  watchRefusals(listener: (refusals: TaskRefusals) => void): () => void {
+    this.refuse = listener;
+    return () => {
+      this.refuse = () => {};
+    };
+  }
+
   async attach(task: TaskAttachment): Promise<void> {
     await this.onAttach();
     this.attached.set(task.taskId, task);
@@ -80,5 +90,12 @@ export class FakeMesh implements TaskMesh {
   async listens(task: TaskSockets): Promise<boolean> {
     this.looks.push(`listens ${task.taskId}`);
     return this.listening;
+  }
+
+  readonly ipv6Addresses = [];
+  servesOverIpv6 = false;
+
+  async servesIpv6(): Promise<boolean> {
+    return this.servesOverIpv6;
   }
 }

@@ -16,6 +16,7 @@ import { freshState, writeAgain } from '../gate.js';
 import { find } from '../lookup.js';
 import type { ManagerAccess } from '../manager-access.js';
 import { isOnlyLeaving, isUnused, refuseUsed } from '../network-use.js';
+import { prunedBy, pruneFilter, readNames, writeNames } from '../network-prune.js';
 import { presentEach } from '../present/each.js';
 import { presentNetwork, presentPredefined } from '../present/network.js';
 import { presentNetworkUse } from '../present/network-use.js';
@@ -189,6 +190,31 @@ function claimIngress(transaction: Transaction): void {
   transaction.update('cluster', rest);
 }
 
+/** Removes the unused networks of the node's engine. @returns their names, for the answer */
+async function pruneLocal(call: Call): Promise<boolean | string> {
+  const filters = call.target.query.get('filters');
+  pruneFilter(filters, 0);
+  if (!hasEngine(call)) return false;
+  const query = filters === null ? '' : `?filters=${encodeURIComponent(filters)}`;
+  return writeNames(prunedBy(await call.services.engine?.ask(`/networks/prune${query}`, 'POST')));
+}
+
+/** Removes every network of the cluster that nothing uses, one by one: one that is in use again stays. */
+async function prune(call: Call, manager: ManagerAccess): Promise<void> {
+  const { services, target, localPart } = call;
+  const matches = pruneFilter(target.query.get('filters'), services.clock.now());
+  const deleted: string[] = [];
+  for (const { ID, Spec } of [...manager.store.list('network')].filter(matches)) {
+    if (Spec.Ingress || !isUnused(manager.store, ID)) continue;
+    await writeAgain(services, manager, (transaction) => {
+      if (transaction.get('network', ID) === undefined || !isUnused(transaction, ID)) return;
+      transaction.remove('network', ID);
+    });
+    if (manager.store.get('network', ID) === undefined) deleted.push(Spec.Name);
+  }
+  sendJson(call.response, { NetworksDeleted: [...deleted, ...readNames(localPart)] });
+}
+
 export const networkRoutes: readonly Route[] = [
   { method: 'GET', pattern: '/networks', on: 'node', handle: list },
   {
@@ -207,5 +233,13 @@ export const networkRoutes: readonly Route[] = [
     repeat: 'removal',
     local: removeLocal,
     handle: remove,
+  },
+  {
+    method: 'POST',
+    pattern: '/networks/prune',
+    on: 'leader',
+    repeat: 'removal',
+    local: pruneLocal,
+    handle: prune,
   },
 ];
