@@ -357,3 +357,31 @@ test.serial('a running container joins and leaves a further network', async (t) 
   await remove(manager, 'far');
   await untilNothingIsLeft(t);
 });
+
+test.serial(
+  'an operator connects a running task of a service to a network, until it ends',
+  async (t) => {
+    await docker(manager, `service create --detach --name held --network open ${TEST_IMAGE}`);
+    await cluster.untilRunning('held', 1);
+    const [task] = await cluster.running('held');
+    await docker(manager, 'run -d --name far --network more', TEST_IMAGE, 'sleep', '1000');
+    const reaches = (address: string) =>
+      manager.exec(['docker', ...`exec far busybox ping -c 1 -W 2 ${address}`.split(' ')]);
+    await manager.must(['swarm', 'network', 'connect', 'more', task!.Name]);
+    const connected = (await cluster.running('held'))[0];
+    t.is(connected?.ID, task!.ID);
+    const address = addressOf(connected, 1);
+    t.regex(address, /^10\.78\./);
+    await until(
+      'the task is reached on the network',
+      async () => (await reaches(address)).code === 0,
+    );
+    t.not((await manager.exec(['swarm', 'network', 'connect', 'shut', task!.Name])).code, 0);
+    await manager.must(['swarm', 'network', 'disconnect', 'more', task!.Name]);
+    await until('it is not any more', async () => (await reaches(address)).code !== 0);
+    t.is((await cluster.running('held'))[0]?.ID, task!.ID);
+    await docker(manager, 'service rm held');
+    await remove(manager, 'far');
+    await untilNothingIsLeft(t);
+  },
+);

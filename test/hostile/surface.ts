@@ -94,6 +94,8 @@ export const API_SURFACE: readonly SurfaceRoute[] = [
   { method: 'GET', pattern: '/networks', body: 'none', query: ['filters'] },
   { method: 'POST', pattern: '/networks/create', body: 'network' },
   { method: 'POST', pattern: '/networks/prune', body: 'none', query: ['filters'] },
+  { method: 'POST', pattern: '/networks/{id}/connect', body: 'attachment' },
+  { method: 'POST', pattern: '/networks/{id}/disconnect', body: 'attachment' },
   { method: 'GET', pattern: '/networks/{id}', body: 'none' },
   { method: 'DELETE', pattern: '/networks/{id}', body: 'none' },
   { method: 'GET', pattern: '/secrets', body: 'none', query: ['filters'] },

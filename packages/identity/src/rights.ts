@@ -81,6 +81,8 @@ const TABLE = {
   'POST /x/logs': MANAGERS,
   'GET /networks': OPERATORS,
   'POST /networks/create': OPERATORS,
+  'POST /networks/{id}/connect': OPERATORS,
+  'POST /networks/{id}/disconnect': OPERATORS,
   'GET /networks/{id}': OPERATORS,
   'DELETE /networks/{id}': OPERATORS,
   'POST /networks/prune': OPERATORS,

@@ -4,9 +4,11 @@ import test, { type ExecutionContext } from 'ava';
 import { AddressBook } from '../src/allocator/index.js';
 import { attachmentRoutes } from '../src/attachments/attachment-routes.js';
 import { NodeAttachments } from '../src/attachments/node-attachments.js';
+import { TaskConnections } from '../src/attachments/task-connections.js';
 import { AssignmentSet } from '../src/dispatcher/assignment-set.js';
 import { meshState } from '../src/dispatcher/index.js';
 import { TaskReaper } from '../src/orchestrator/task-reaper.js';
+import { servingTask } from './dispatcher/harness.js';
 import { ingressDraft, nodeDraft, put } from './support/objects.js';
 import { START_MS } from './support/start-time.js';
 import { createTestStore } from './support/test-store.js';
@@ -209,4 +211,32 @@ test('a node that asks without end is slowed down', async (t) => {
   await t.notThrowsAsync(list.handle('n2', undefined));
   await clock.advance(1_000);
   await t.notThrowsAsync(list.handle('n1', undefined));
+});
+
+test('a running task is connected to a network until it ends, and its spec stays', async (t) => {
+  const { store, addresses: book } = await world(t);
+  const connections = new TaskConnections(store, book);
+  const attachment = {
+    Network: { ID: 'open', Spec: { Name: 'open' } },
+    Addresses: ['10.77.0.9/32'],
+  };
+  const task = servingTask('task', 'n1', 'running', { NetworksAttachments: [attachment] });
+  await put(store, 'task', task);
+  await put(store, 'task', servingTask('bare', 'n1', 'running', { NetworksAttachments: [] }));
+  await connections.connect('more', 'task');
+  const connected = store.get('task', 'task')!;
+  t.deepEqual(connected.Spec, task.Spec);
+  t.deepEqual(connected.NetworksAttachments?.[0], attachment);
+  t.regex(addresses(connected)[1]!, /^10\.78\.0\.\d+\/32$/);
+  await t.throwsAsync(connections.connect('more', 'task'), {
+    message: /already exists in network/,
+  });
+  await t.throwsAsync(connections.connect('shut', 'task'), { code: 'PERMISSION_DENIED' });
+  await t.throwsAsync(connections.connect('more', 'bare'), {
+    message: /no network of the cluster/,
+  });
+  await t.throwsAsync(connections.connect('more', 'none'), { code: 'NOT_FOUND' });
+  await connections.disconnect('more', 'task');
+  t.deepEqual(store.get('task', 'task')?.NetworksAttachments, [attachment]);
+  await t.throwsAsync(connections.disconnect('more', 'task'), { code: 'NOT_FOUND' });
 });

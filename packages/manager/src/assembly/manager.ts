@@ -4,6 +4,7 @@ import { type HttpCall, within } from '@swarm/http';
 import type { Caller, Proof, Trust } from '@swarm/identity';
 import { attachmentRoutes } from '../attachments/attachment-routes.js';
 import { NodeAttachments } from '../attachments/node-attachments.js';
+import { TaskConnections } from '../attachments/task-connections.js';
 import { AddressBook, createAllocator } from '../allocator/index.js';
 import type {
   ForwardOptions,
@@ -61,6 +62,7 @@ const FIRST_ELECTION_POLL_MS = 5;
 export class Manager implements ManagerAccess {
   readonly store: Store;
   readonly events: EventFeed;
+  readonly connections: TaskConnections;
   readonly #options: ManagerOptions;
   readonly #raft: RaftNode;
   readonly #group: RaftGroup;
@@ -137,6 +139,7 @@ export class Manager implements ManagerAccess {
     };
     const roles = createRoleManager(context, membership, this.#roleNotes);
     const addressBook = new AddressBook(context);
+    this.connections = new TaskConnections(this.store, addressBook);
     this.#attachments = new NodeAttachments({
       ...{ store: this.store, addresses: addressBook, clock, randomBytes },
     });

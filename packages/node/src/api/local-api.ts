@@ -50,8 +50,16 @@ const ALSO_OF_ENGINES: readonly string[] = [
   'GET /events',
   'GET /networks',
   'POST /networks/create',
+  'POST /networks/{id}/connect',
+  'POST /networks/{id}/disconnect',
   'GET /networks/{id}',
   'DELETE /networks/{id}',
+];
+
+/** Routes of both managers and the containers of a node. */
+const CONNECTIONS: readonly string[] = [
+  'POST /networks/{id}/connect',
+  'POST /networks/{id}/disconnect',
 ];
 
 /** A manager's part, and the routes of both. */
@@ -125,7 +133,10 @@ export class LocalApi implements Site<Caller> {
     this.#asManager =
       api === undefined
         ? undefined
-        : { api, router: new Router([...this.#local(), ...api.routes]) };
+        : {
+            api,
+            router: new Router([...this.#local(), ...api.routes.map((one) => this.#first(one))]),
+          };
   }
 
   /** Everybody who may open the socket has full rights, as with Docker's. @throws Error EADDRINUSE */
@@ -167,6 +178,18 @@ export class LocalApi implements Site<Caller> {
     const body = this.server.bodies.known(request);
     if (body === undefined) await engine.serve(request, response, target);
     else await engine.pass(request, response, target, body);
+  }
+
+  /** A route of managers; a connection to a network may be that of a container of this node. */
+  #first(route: HttpRoute<Caller>): HttpRoute<Caller> {
+    if (!CONNECTIONS.includes(`${route.method} ${route.pattern}`)) return route;
+    return {
+      ...route,
+      handle: async (call) => {
+        const isLocal = call.caller.principal.kind === 'local';
+        if (!isLocal || !(await this.#servesContainer(call))) await route.handle(call);
+      },
+    };
   }
 
   #attachable(): AttachableContainers | undefined {

@@ -1,6 +1,7 @@
 import {
   ApiError,
   type Creation,
+  decodeConnection,
   decodeNetwork,
   isClusterNetwork,
   networkFilters,
@@ -215,6 +216,23 @@ async function prune(call: Call, manager: ManagerAccess): Promise<void> {
   sendJson(call.response, { NetworksDeleted: [...deleted, ...readNames(localPart)] });
 }
 
+/** Leaves networks of the host to its engine. */
+async function connectLocal(call: Call, manager: ManagerAccess): Promise<boolean> {
+  if (!hasEngine(call) || (await ofSwarm(call, manager)) !== undefined) return false;
+  await elsewhere(call, await call.services.bodies.read(call.request));
+  return true;
+}
+
+function connection(action: 'connect' | 'disconnect'): Route['handle'] {
+  return async (call, manager) => {
+    const task = decodeConnection(await call.services.bodies.readJson(call.request));
+    if (manager.connections === undefined)
+      throw new ApiError('UNIMPLEMENTED', 'this manager connects no tasks');
+    await manager.connections[action](call.params.id!, task);
+    sendEmpty(call.response);
+  };
+}
+
 export const networkRoutes: readonly Route[] = [
   { method: 'GET', pattern: '/networks', on: 'node', handle: list },
   {
@@ -224,6 +242,20 @@ export const networkRoutes: readonly Route[] = [
     repeat: 'key',
     local: createLocal,
     handle: create,
+  },
+  {
+    method: 'POST',
+    pattern: '/networks/{id}/connect',
+    on: 'leader',
+    local: connectLocal,
+    handle: connection('connect'),
+  },
+  {
+    method: 'POST',
+    pattern: '/networks/{id}/disconnect',
+    on: 'leader',
+    local: connectLocal,
+    handle: connection('disconnect'),
   },
   { method: 'GET', pattern: '/networks/{id}', on: 'node', handle: inspect },
   {
