@@ -2,6 +2,7 @@
 import { parseArgs } from 'node:util';
 import { benchCli, DEFAULT_CLI_ROUNDS } from './bench-cli.js';
 import { benchMain } from './bench-main.js';
+import { benchNames, DEFAULT_NAMES_ROUNDS } from './bench-names.js';
 import { benchRaft } from './bench-raft.js';
 import { benchServices, DEFAULT_SERVICES_OPTIONS } from './bench-services.js';
 import { DEFAULT_RAFT_OPTIONS } from './raft/options.js';
@@ -25,6 +26,7 @@ const { values, positionals } = parseArgs({
 const BENCHES: Readonly<Record<string, (say: (text: string) => void) => Promise<Report>>> = {
   cli: (say) => benchCli(say, count('rounds', DEFAULT_CLI_ROUNDS)),
   main: benchMain,
+  names: (say) => benchNames(say, count('rounds', DEFAULT_NAMES_ROUNDS)),
   services: (say) =>
     benchServices(say, {
       services: count('services', DEFAULT_SERVICES_OPTIONS.services),
@@ -61,6 +63,7 @@ if (bench === undefined) {
     `usage: scripts/bench NAME [--json]\n` +
       `       scripts/bench raft [--only loads,reads,takeover,soak] [--rounds N] [--seconds N] [--takeovers N] [--entries N]\n` +
       `       scripts/bench cli [--rounds N]\n` +
+      `       scripts/bench names [--rounds N]\n` +
       `       scripts/bench services [--services N] [--rounds N] [--program PATH] [--profile FOLDER]\n` +
       `benchmarks: ${Object.keys(BENCHES).join(', ')}`,
   );

@@ -50,6 +50,7 @@ const FULL: { readonly [K in Exclude<Kind, 'cluster'>]: Draft<K> } = {
       RuntimeCapabilities: ['images'],
       ListenPort: 2377,
       PortConflicts: [{ Protocol: 'tcp', PublishedPort: 80, Reason: 'nginx listens on it' }],
+      Paths: { Problems: [] },
       Ipv6Addresses: ['2001:2::1'],
     },
   }),

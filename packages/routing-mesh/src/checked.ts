@@ -40,6 +40,8 @@ export interface CheckedPeer {
   readonly addressesV6: readonly IpAddress[];
   /** There is no tunnel to it: its tasks are reached at `address`. */
   readonly userspace: boolean;
+  /** It answers probes of the path to it. */
+  readonly probed: boolean;
 }
 
 /** Whether kernel and routes treat two peers the same. */
@@ -156,7 +158,7 @@ const WEIGHT_LIMIT = 1000;
 /** @throws BadPart */
 export function readPeer(value: unknown, ingress: Subnet): CheckedPeer {
   const fields = fieldsOf(value, 'a peer');
-  const { nodeId, index, address, subnet, down, userspace, ipv6Addresses = [] } = fields;
+  const { nodeId, index, address, subnet, down, userspace, ipv6Addresses = [], probed } = fields;
   if (!isObjectId(nodeId)) throw new BadPart('its node id is invalid');
   if (!Number.isInteger(index) || (index as number) < 1 || (index as number) > MAX_PEER_INDEX) {
     throw new BadPart(`its index is not within 1 to ${MAX_PEER_INDEX}`);
@@ -176,6 +178,7 @@ export function readPeer(value: unknown, ingress: Subnet): CheckedPeer {
     down: down === true,
     addressesV6: readIpv6(ipv6Addresses, parsed),
     userspace: userspace === true,
+    probed: probed === true,
   };
 }
 

@@ -4,6 +4,7 @@ import {
   INGRESS_VNI,
   type IpAddress,
   MARK_BITS,
+  MESH_PROBE_PORT,
   NODE_INDEX_LAST,
 } from '@swarm/api';
 import { addressBytes, type Ipv4Address } from './address.js';
@@ -41,6 +42,8 @@ export const TUNNEL_DEVICE = 'swarm-vxlan' as LinkName;
 export const TUNNEL_VNI = INGRESS_VNI;
 /** Default UDP port of the tunnel (IANA's for VXLAN, RFC 7348). */
 export const DEFAULT_DATA_PATH_PORT = 4789;
+/** UDP port of the probes between nodes' mesh addresses: nobody can publish it. */
+export const PROBE_PORT = MESH_PROBE_PORT;
 /** Bytes VXLAN adds: outer IP header, UDP 8, VXLAN 8, inner Ethernet 14. */
 export const TUNNEL_OVERHEAD_V4_BYTES = 50;
 export const TUNNEL_OVERHEAD_V6_BYTES = 70;

@@ -19,6 +19,9 @@ import type { TableFamily } from './layout.js';
 import type { MeshBackendName } from './mesh.js';
 import { NftablesOverlays } from './overlay/nftables-overlays.js';
 import { noOverlayNetworks, type OverlayNetworks } from './overlay/overlay-networks.js';
+import { type Paths, noPaths } from './paths/paths.js';
+import { ProbedPaths } from './paths/probed-paths.js';
+import { ProbeSection } from './paths/probe-section.js';
 import { VipSection } from './overlay/vip-section.js';
 import { WallSection } from './overlay/wall-section.js';
 import { ResolverNames } from './names/resolver-names.js';
@@ -39,6 +42,7 @@ import { VxlanTunnel } from './tunnel/vxlan-tunnel.js';
 export interface MeshParts {
   readonly backend: MeshBackendName;
   readonly tunnel: Tunnel;
+  readonly paths: Paths;
   readonly links: TaskLinks;
   readonly balancer: LoadBalancer;
   readonly overlay: OverlayNetworks;
@@ -85,6 +89,7 @@ export function nftablesParts(
       walls.get(IPV4)!,
       vips.get(IPV4)!,
       ports,
+      new ProbeSection(),
       new IsolationSection(),
       guards.get(IPV4)!,
     ],
@@ -106,6 +111,7 @@ export function nftablesParts(
       section: peers,
       hasIpv6: family === 'inet',
     }),
+    paths: new ProbedPaths(options),
     links: new VethLinks({ kernel, logger }),
     balancer: new NftablesBalancer({
       kernel,
@@ -131,6 +137,7 @@ export function userspaceParts(options: PartOptions): MeshParts {
   return {
     backend: 'userspace',
     tunnel: noTunnel,
+    paths: noPaths,
     links: new SharedNetwork(),
     balancer: new UserspaceBalancer(options),
     overlay: noOverlayNetworks,

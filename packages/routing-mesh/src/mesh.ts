@@ -4,6 +4,7 @@ import type {
   MeshBackendName,
   MeshPeer,
   MeshState,
+  NodePaths,
   PortConflict,
   PortKey,
   PortProtocol,
@@ -160,6 +161,15 @@ export interface Mesh {
    * daemon needs them. Each comes back by itself within seconds once its port is free.
    */
   readonly conflicts: readonly PortConflict[];
+
+  /**
+   * To which nodes packets do not get through the tunnel, or only small ones. Undefined while this node does not
+   * look, as without a tunnel: then the others do not look at the path to it, either.
+   */
+  readonly paths: NodePaths | undefined;
+
+  /** Calls the listener after each change of `paths`. @returns ends that */
+  watchPaths(listener: () => void): () => void;
 
   /** From which this host's own packets come over IPv6; empty while nothing is led over IPv6. */
   readonly ipv6Addresses: readonly string[];

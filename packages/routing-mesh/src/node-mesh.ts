@@ -9,6 +9,7 @@ import {
   meshPortKey,
   meshPortOf,
   type MeshState,
+  type NodePaths,
   parseIpAddress,
   type PortConflict,
   type PortKey,
@@ -43,6 +44,7 @@ import type {
 } from './mesh.js';
 import type { MeshParts } from './mesh-parts.js';
 import { LatestQueue } from './latest-queue.js';
+import { avoid } from './paths/avoid.js';
 import { type NetworkView, viewNetworks } from './overlay/network-view.js';
 import { hostPortRefusal, PortGuard, sameReasons } from './port-guard.js';
 import { StateReader } from './state-reader.js';
@@ -122,10 +124,26 @@ export class NodeMesh implements Mesh {
       ownPorts: options.ownPorts ?? (() => []),
       isHeld: (port) => this.#parts.balancer.holds(port),
     });
+    this.#parts.paths.watch(() => this.#followPaths());
   }
 
   get generation(): number {
     return this.#generation;
+  }
+
+  get paths(): NodePaths | undefined {
+    const { isAnswering, problems, isCutOff, firewalls } = this.#parts.paths;
+    if (!isAnswering) return undefined;
+    const Problems = [...problems].map(([NodeID, { kind, sinceMs }]) => ({
+      NodeID,
+      Kind: kind,
+      Since: new Date(sinceMs).toISOString(),
+    }));
+    return {
+      Problems,
+      ...(isCutOff ? { CutOff: true } : {}),
+      ...(firewalls.length > 0 ? { Firewalls: firewalls } : {}),
+    };
   }
 
   async start(place: MeshPeer): Promise<void> {
@@ -148,8 +166,9 @@ export class NodeMesh implements Mesh {
   }
 
   async #startParts(self: CheckedPeer): Promise<void> {
-    const { tunnel, links, balancer, overlay, transaction } = this.#parts;
+    const { tunnel, paths, links, balancer, overlay, transaction } = this.#parts;
     await tunnel.start(self);
+    await paths.start(self, tunnel.mtuBytes);
     links.start(self);
     await balancer.start(self);
     await overlay.start(self);
@@ -202,9 +221,9 @@ export class NodeMesh implements Mesh {
 
   /** Only within `#changes`: makes every part hold its slice of the state. */
   async #hold(state: CheckedState): Promise<void> {
-    const { tunnel, balancer, overlay, names, transaction } = this.#parts;
+    const { tunnel, paths, balancer, overlay, names, transaction } = this.#parts;
     const refused = await tunnel.reach(state.peers);
-    const { peers, ports } = without(state, refused);
+    const { peers, ports } = avoid(without(state, refused), this.#unreached());
     const networks = this.#views(state, peers);
     this.#reached = peers;
     const withheld = await this.#guard.check(this.#ports());
@@ -224,6 +243,7 @@ export class NodeMesh implements Mesh {
     // What names lead to is in the kernel.
     await names.apply({ networks });
     this.#generation = state.generation;
+    paths.follow(peers);
     await tunnel.prune(peers);
     await overlay.settle({ isUnsure });
     await balancer.settle({ isUnsure });
@@ -239,7 +259,8 @@ export class NodeMesh implements Mesh {
     const overlays = new Map<NetworkId, CheckedOverlay>();
     for (const overlay of [...this.#overlays.values()].flat())
       overlays.set(overlay.networkId, overlay);
-    return viewNetworks(overlays.values(), state, peers);
+    const { members } = avoid({ ports: [], ...state }, this.#unreached());
+    return viewNetworks(overlays.values(), { ...state, members }, peers);
   }
 
   /** Only within `#changes`: after a task came or went. */
@@ -255,6 +276,22 @@ export class NodeMesh implements Mesh {
     await names.apply({ networks });
     await overlay.settle({ isUnsure });
     if (isUnsure) await this.#parts.balancer.settle({ isUnsure });
+  }
+
+  /** Nodes to which the tunnel does not carry packets, or not those of full size. */
+  #unreached(): ReadonlySet<string> {
+    return new Set(this.#parts.paths.problems.keys());
+  }
+
+  /** Leads clients past nodes that became unreachable, and to those that are reached again. */
+  #followPaths(): void {
+    const hold = async () => {
+      if (this.#closed || this.#state === undefined || this.#isTakenOver) return;
+      await this.#hold(this.#state);
+    };
+    this.#changes.run(hold).catch((error: unknown) => {
+      this.#logger.error({ err: error }, 'could not follow a change of the paths to other nodes');
+    });
   }
 
   /** All ports that lead to tasks: of the state, and those of this node's tasks. */
@@ -306,6 +343,10 @@ export class NodeMesh implements Mesh {
       const { protocol, publishedPort } = meshPortOf(key);
       return { Protocol: protocol, PublishedPort: publishedPort, Reason };
     });
+  }
+
+  watchPaths(listener: () => void): () => void {
+    return this.#parts.paths.watch(listener);
   }
 
   get ipv6Addresses(): readonly string[] {
@@ -469,6 +510,7 @@ export class NodeMesh implements Mesh {
     this.#closed = true;
     this.#options.clock.clearTimeout(this.#timer);
     this.#options.clock.clearTimeout(this.#portTimer);
+    this.#parts.paths.close();
     this.#options.clock.clearTimeout(this.#guardTimer);
     await this.#states.idle();
     const { tunnel, links, balancer, names, overlay, transaction } = this.#parts;

@@ -1,5 +1,6 @@
 import type { TLSInfo } from './cluster.js';
 import type { Program } from '../program.js';
+import type { NodePaths } from './node-paths.js';
 import type { PortConflict } from './port-conflict.js';
 import type { ClientVersioned, Labels, Meta, Timestamp } from './common.js';
 
@@ -51,6 +52,8 @@ export interface NodeDescription {
   readonly ListenPort?: number;
   /** Published ports that other nodes serve and this one does not. */
   readonly PortConflicts?: readonly PortConflict[];
+  /** Absent while it does not look at its paths: without a tunnel, while it starts, on nodes of older versions. */
+  readonly Paths?: NodePaths;
   /** From which its own packets come over IPv6. Absent on nodes without IPv6, and of older versions. */
   readonly Ipv6Addresses?: readonly string[];
 }

@@ -42,6 +42,7 @@ export const meshPeerShape = record<MeshPeer>({
   subnet: cidr,
   down: optional(flag),
   userspace: optional(flag),
+  probed: optional(flag),
   ipv6Addresses: optional(list(ipAddress, NODE_IPV6_LIMIT)),
 });
 

@@ -12,6 +12,14 @@ import type {
   Platform,
   Resources,
 } from '../objects/node.js';
+import type {
+  FirewallHook,
+  FirewallKind,
+  ForeignFirewall,
+  NodePaths,
+  PathProblem,
+  PathProblemKind,
+} from '../objects/node-paths.js';
 import type { PortConflict } from '../objects/port-conflict.js';
 import { type Program, VERSION_LIMIT, type VersionWindow } from '../program.js';
 import {
@@ -25,6 +33,7 @@ import {
   ipAddress,
   list,
   map,
+  objectId,
   optional,
   port,
   record,
@@ -113,6 +122,30 @@ export const portConflictShape = record<PortConflict>({
   Reason: shortText,
 });
 
+/** Most nodes of which a node says that it does not reach them. */
+export const PATH_PROBLEMS_LIMIT = 64;
+
+export const pathProblemShape = record<PathProblem>({
+  NodeID: objectId,
+  Kind: choice<PathProblemKind>({ blocked: true, mtu: true }),
+  Since: timestamp,
+});
+
+/** Most firewalls that a node reports. */
+export const FIREWALLS_LIMIT = 8;
+
+export const foreignFirewallShape = record<ForeignFirewall>({
+  Kind: choice<FirewallKind>({ firewalld: true, ufw: true, docker: true, other: true }),
+  Table: shortText,
+  Hooks: list(choice<FirewallHook>({ input: true, forward: true }), 2),
+});
+
+const nodePathsShape = record<NodePaths>({
+  Problems: list(pathProblemShape, PATH_PROBLEMS_LIMIT),
+  CutOff: optional(flag),
+  Firewalls: optional(list(foreignFirewallShape, FIREWALLS_LIMIT)),
+});
+
 /** Cuts long texts. Refuses a description with too many labels, plugins or capabilities. */
 export const nodeDescriptionShape = record<NodeDescription>({
   Hostname: shortText,
@@ -126,6 +159,7 @@ export const nodeDescriptionShape = record<NodeDescription>({
   Program: optional(programShape),
   ListenPort: optional(port),
   PortConflicts: optional(list(portConflictShape, PORT_CONFLICTS_LIMIT)),
+  Paths: optional(nodePathsShape),
   Ipv6Addresses: optional(list(ipAddress, NODE_IPV6_LIMIT)),
 });
 

@@ -26,6 +26,8 @@ export interface MeshPeer {
   readonly down?: boolean;
   /** It runs the userspace backend: no traffic is tunnelled to it. */
   readonly userspace?: boolean;
+  /** It answers probes: others look at the path to it. Nodes of older versions drop this. */
+  readonly probed?: boolean;
   /** From which its own packets come over IPv6. */
   readonly ipv6Addresses?: readonly string[];
 }

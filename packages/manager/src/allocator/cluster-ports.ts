@@ -1,5 +1,6 @@
 import {
   type EndpointSpec,
+  MESH_PROBE_PORT,
   type Node,
   type PortConfig,
   portKey,
@@ -27,6 +28,9 @@ export function clusterPortUse(view: View, key: PortKey): string | undefined {
   if (key === portKey('tcp', MANAGER_PORT)) return 'nodes that become managers listen on it';
   if (key === portKey('udp', view.cluster()?.DataPathPort ?? DATA_PATH_PORT)) {
     return 'it is the data path port, which carries traffic between nodes';
+  }
+  if (key === portKey('udp', MESH_PROBE_PORT)) {
+    return 'nodes look there whether they reach each other';
   }
   return undefined;
 }

@@ -54,6 +54,7 @@ export function meshPeer(node: Node, network: Subnet): MeshPeer | undefined {
     subnet: block,
     ...(node.Status.State === 'down' ? { down: true } : {}),
     ...(isUserspace(node) ? { userspace: true } : {}),
+    ...(isProbed(node) ? { probed: true } : {}),
     ...(ipv6Addresses.length > 0 && { ipv6Addresses }),
   };
 }
@@ -61,6 +62,11 @@ export function meshPeer(node: Node, network: Subnet): MeshPeer | undefined {
 /** Whether the node says that it has no kernel networking. */
 function isUserspace(node: Node): boolean {
   return !isTunnelled(node.Description);
+}
+
+/** Whether others may look at the path to it. */
+export function isProbed({ Description }: Node): boolean {
+  return Description?.Paths !== undefined;
 }
 
 /** Whether two versions of a node give its tasks the same endpoints. */

@@ -43,6 +43,7 @@ function placementOf({ Description }: Node): unknown {
   if (Description === undefined) return undefined;
   const {
     PortConflicts: _conflicts,
+    Paths: _paths,
     Ipv6Addresses: _addresses,
     ListenPort: _port,
     Program: _program,

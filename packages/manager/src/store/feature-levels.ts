@@ -44,6 +44,8 @@ export const FEATURE_LEVELS: FeatureLevels = {
   fields: [
     // A container's place on networks: managers of before send it to agents as a task to run.
     { kind: 'task', path: 'Spec.NetworkAttachmentSpec', level: 5, below: 'refuse' },
+    // What nodes report. Without it, no node is looked at.
+    { kind: 'node', path: 'Description.Paths', level: 5, below: 'omit' },
     // Without it a service is open to everybody.
     { kind: 'service', path: 'Spec.EndpointSpec.Allow', level: 5, below: 'refuse' },
     // Below, only the cluster itself makes networks, see NETWORKS_LEVEL.

@@ -89,6 +89,7 @@ export const MENDS: Readonly<Record<Kind, readonly Mend[]>> = {
       'Description.MeshBackend',
       'Description.ListenPort',
       'Description.PortConflicts',
+      'Description.Paths',
       'Description.Ipv6Addresses',
     ),
     texts('Spec.Labels'),

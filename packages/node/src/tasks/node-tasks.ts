@@ -11,6 +11,7 @@ import {
   type Labels,
   type Logger,
   type ManagerAddress,
+  MESH_PROBE_PORT,
   type Node,
   portKey,
   PROGRAM,
@@ -199,7 +200,11 @@ async function startWith(runtime: Runtime, options: NodeTasksOptions): Promise<N
   const mesh = await createMesh({
     backend: options.mesh,
     dataPathPort: options.dataPathPort,
-    ownPorts: () => [portKey('tcp', options.listenPort()), portKey('udp', options.dataPathPort)],
+    ownPorts: () => [
+      portKey('tcp', options.listenPort()),
+      portKey('udp', options.dataPathPort),
+      portKey('udp', MESH_PROBE_PORT),
+    ],
     kernel: systemKernel(),
     sockets: systemSockets(),
     resolver: systemResolver({ folder: join(options.folder, 'names') }),

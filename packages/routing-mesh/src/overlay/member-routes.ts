@@ -7,6 +7,7 @@ import { type Line, line, word, words } from '../kernel/words.js';
 import {
   CATCH_METRIC,
   OVERLAY_TABLE,
+  peerGatewayV6,
   ROUTE_PROTOCOL,
   RULE_PREF_OVERLAY,
   TUNNEL_DEVICE,
@@ -72,7 +73,9 @@ export class MemberRoutes {
       this.#list<RouteListing>(words`route show table main proto ${ROUTE_PROTOCOL}`),
       this.#list<{ priority: number }>(words`rule show`),
     ]);
-    this.#held = new Map(routes.map(({ dst, gateway = '' }) => [dst, gateway]));
+    this.#held = new Map(
+      routes.map(({ dst, gateway = '' }) => [parseIpAddress(dst) ?? dst, gateway]),
+    );
     this.#heldSubnets = new Set(
       catches.map(({ dst }) => (parseIpAddress(dst) === undefined ? dst : `${dst}/${this.#bits}`)),
     );
@@ -93,13 +96,15 @@ export class MemberRoutes {
     for (const subnet of this.#subnets) {
       if (!this.#heldSubnets.has(subnet)) batch.push(line`route replace ${catchRoute(subnet)}`);
     }
-    const added: [string, string][] = [];
+    const added: [string, IpAddress][] = [];
     for (const address of this.#touched) {
       const peer = this.#wanted.get(address as IpAddress);
       if (peer === undefined) continue;
-      const gateway = gatewayOf(peer);
+      const gateway = this.#gatewayOf(peer);
       if (this.#held.get(address) === gateway) continue;
-      batch.push(line`route replace ${this.#alone(address)} ${wayTo(peer)} table ${OVERLAY_TABLE}`);
+      batch.push(
+        line`route replace ${this.#alone(address)} ${wayTo(gateway)} table ${OVERLAY_TABLE}`,
+      );
       added.push([address, gateway]);
     }
     if (batch.length === 0) return;
@@ -137,7 +142,9 @@ export class MemberRoutes {
     const isMissing =
       (!this.#hasRule && (this.#wanted.size > 0 || this.#subnets.size > 0)) ||
       [...this.#subnets].some((subnet) => !this.#heldSubnets.has(subnet)) ||
-      [...this.#wanted].some(([address, peer]) => this.#held.get(address) !== gatewayOf(peer));
+      [...this.#wanted].some(
+        ([address, peer]) => this.#held.get(address) !== this.#gatewayOf(peer),
+      );
     if (isMissing) await this.add();
     return isMissing;
   }
@@ -148,6 +155,11 @@ export class MemberRoutes {
     this.#subnets.clear();
     await this.look();
     await this.prune();
+  }
+
+  /** The tunnel has a neighbour entry for it. */
+  #gatewayOf({ index, subnet }: CheckedPeer): IpAddress {
+    return this.#family.version === 4 ? nodeAddress(subnet) : peerGatewayV6(index);
   }
 
   get #bits(): number {
@@ -182,12 +194,8 @@ export class MemberRoutes {
 }
 
 /** How packets to a peer's tasks leave: the only place that chooses the device. */
-function wayTo(peer: CheckedPeer): Line {
-  return line`via ${nodeAddress(peer.subnet)} dev ${TUNNEL_DEVICE} onlink`;
-}
-
-function gatewayOf(peer: CheckedPeer): string {
-  return nodeAddress(peer.subnet);
+function wayTo(gateway: IpAddress): Line {
+  return line`via ${gateway} dev ${TUNNEL_DEVICE} onlink`;
 }
 
 function catchRoute(subnet: string): Line {

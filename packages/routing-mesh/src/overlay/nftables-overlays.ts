@@ -124,7 +124,7 @@ export class NftablesOverlays implements OverlayNetworks {
     return adopted;
   }
 
-  async attach(task: CheckedTask): Promise<void> {
+  async attach(task: Pick<CheckedTask, 'taskId' | 'attachments'>): Promise<void> {
     const places = task.attachments.flatMap(({ overlay, addresses }, place) =>
       overlay === undefined ? [] : { place, overlay, addresses },
     );

@@ -9,7 +9,7 @@ import {
   TUNNEL_DEVICE,
 } from '../layout.js';
 import type { ElementChanges } from '../table/element-changes.js';
-import type { Family } from '../table/family.js';
+import { type Family, only } from '../table/family.js';
 import { chainText } from '../table/ruleset.js';
 import type { SectionRules, TablePlace, TableSection } from '../table/table-section.js';
 import { TrackedElements } from '../table/tracked-elements.js';
@@ -115,8 +115,10 @@ export class WallSection implements TableSection {
     for (const elements of this.#sets()) elements.takeChanges(changes);
   }
 
-  rules({ self, ingressNetwork }: TablePlace): SectionRules {
-    const { name: ip, addressType: type, version, only } = this.#family;
+  rules(place: TablePlace): SectionRules {
+    const { self, ingressNetwork } = place;
+    const ours = only(this.#family, place);
+    const { name: ip, addressType: type, version } = this.#family;
     const tunnel = `"${TUNNEL_DEVICE}"`;
     const tasks = `"${TASK_LINK_PREFIX}*"`;
     const unreachable = version === 4 ? 'icmp host-unreachable' : 'icmpv6 addr-unreachable';
@@ -163,8 +165,8 @@ export class WallSection implements TableSection {
         ]),
       rules: {
         origin: [
-          `${only} iifname ${tasks} jump from_task`,
-          `${only} iifname ${tunnel} jump from_peer`,
+          `${ours}iifname ${tasks} jump from_task`,
+          `${ours}iifname ${tunnel} jump from_peer`,
         ],
         origin_local: [
           ...nowhere.flatMap((answer) => [
@@ -173,9 +175,9 @@ export class WallSection implements TableSection {
           ]),
         ],
         forwarded: [
-          `${only} iifname @walled ct state invalid drop`,
-          `${only} oifname @walled ct state invalid drop`,
-          `${only} oifname @walled iifname != ${tunnel} iifname != ${tasks} ct state new ct status ! dnat drop`,
+          `${ours}iifname @walled ct state invalid drop`,
+          `${ours}oifname @walled ct state invalid drop`,
+          `${ours}oifname @walled iifname != ${tunnel} iifname != ${tasks} ct state new ct status ! dnat drop`,
           `iifname ${tasks} ${outward} ${ip} daddr @networks reject with ${unreachable}`,
         ],
         translate_source: [

@@ -3,7 +3,13 @@ import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { createInterface, type Interface } from 'node:readline';
-import { type Logger, type MeshPeer, type MeshPort, systemClock } from '@swarm/api';
+import {
+  type Logger,
+  type MeshMember,
+  type MeshPeer,
+  type MeshPort,
+  systemClock,
+} from '@swarm/api';
 import { Subnet } from '@swarm/api';
 import { subnetText } from '../../src/address.js';
 import { readAttachment } from '../../src/attachment.js';
@@ -212,12 +218,14 @@ const handlers: Handlers = {
     return { generation: mesh!.generation, ms: performance.now() - before };
   },
   attach: (task) => mesh!.attach(task),
+  adopt: (task) => mesh!.adopt(task),
   detach: (taskId) => mesh!.detach(taskId),
   retain: (taskIds) => mesh!.retain(new Set(taskIds)),
   connections: (task) => mesh!.connections(task),
   listens: (task) => mesh!.listens(task),
   servesIpv6: (task) => mesh!.servesIpv6(task),
   conflicts: () => mesh!.conflicts,
+  paths: () => mesh!.paths,
   refusals: () => refusals,
   close: (options) => mesh!.close(options),
   async createParts({ backend, bindAddresses = [] }) {
@@ -409,6 +417,63 @@ const handlers: Handlers = {
       times.push(performance.now() - before);
     }
     return times;
+  },
+  async measureVips({ peers, task, services: count, members: size, rounds }) {
+    const networkId = task.attachments[0]!.networkId;
+    const at = (number: number) =>
+      `10.${16 + (number >> 16)}.${(number >> 8) & 255}.${number & 255}`;
+    const far = peers.slice(1);
+    const services = Array.from({ length: count }, (_, i) => ({
+      serviceId: `s${i}`,
+      name: `s${i}`,
+      networks: [{ networkId, vips: [at(512 + i)], aliases: [] }],
+    }));
+    const make = (i: number, offset: number, serves: boolean): MeshMember => ({
+      taskId: `m${i}`,
+      nodeId: far[i % far.length]!.nodeId,
+      serviceId: `s${Math.floor(i / size)}`,
+      names: [],
+      networks: [{ networkId, addresses: [at(65_536 + i + offset)] }],
+      serves,
+    });
+    let members = Array.from({ length: count * size }, (_, i) => make(i, 0, true));
+    let generation = mesh!.generation;
+    const apply = async (): Promise<number> => {
+      generation += 1;
+      const before = performance.now();
+      await mesh!.apply({ generation, peers, ports: [], services, members });
+      return performance.now() - before;
+    };
+    await mesh!.attach(task);
+    const firstMs = await apply();
+    const [serving, servingCpu, moving, attaching]: number[][] = [[], [], [], []];
+    for (let round = 0; round < rounds; round++) {
+      const i = ((round >> 1) % count) * size;
+      members = members.with(i, make(i, 0, round % 2 === 1));
+      const before = process.cpuUsage();
+      serving!.push(await apply());
+      const { user, system } = process.cpuUsage(before);
+      servingCpu!.push((user + system) / 1000);
+    }
+    for (let round = 0; round < rounds; round++) {
+      const i = ((round >> 1) % count) * size;
+      members = members.with(i, make(i, round % 2 === 0 ? 200_000 : 0, true));
+      moving!.push(await apply());
+    }
+    for (let round = 0; round < 10; round++) {
+      const before = performance.now();
+      await mesh!.attach(task);
+      attaching!.push(performance.now() - before);
+    }
+    await mesh!.detach(task.taskId);
+    await mesh!.apply({ generation: generation + 1, peers, ports: [] });
+    return {
+      firstMs,
+      serving: serving!,
+      servingCpu: servingCpu!,
+      moving: moving!,
+      attaching: attaching!,
+    };
   },
   pid: () => process.pid,
   rssBytes: () => process.memoryUsage.rss(),

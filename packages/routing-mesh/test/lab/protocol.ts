@@ -1,4 +1,4 @@
-import type { MeshPeer, MeshPort, MeshState, PortConflict } from '@swarm/api';
+import type { MeshPeer, MeshPort, MeshState, NodePaths, PortConflict } from '@swarm/api';
 import type {
   MeshBackendName,
   TaskAttachment,
@@ -39,12 +39,14 @@ export interface Orders {
   start(self: MeshPeer): void;
   apply(state: MeshState): { generation: number; ms: number };
   attach(task: TaskAttachment): void;
+  adopt(task: TaskAttachment): void;
   detach(taskId: string): void;
   retain(taskIds: readonly string[]): void;
   connections(task: TaskSockets): number;
   listens(task: TaskSockets): boolean;
   servesIpv6(task: TaskSockets): boolean;
   conflicts(): readonly PortConflict[];
+  paths(): NodePaths | undefined;
   /** Told so far. */
   refusals(): readonly TaskRefusals[];
   close(options: { keep: boolean }): void;
@@ -110,6 +112,17 @@ export interface Orders {
     endpoints: number;
     rounds: number;
   }): number[];
+  /**
+   * One network with a task here and `services` services of `members` tasks each on other nodes. Milliseconds of the
+   * first state, of each change of one member (also of the processor), and of each attach.
+   */
+  measureVips(options: {
+    peers: readonly MeshPeer[];
+    task: TaskAttachment;
+    services: number;
+    members: number;
+    rounds: number;
+  }): Record<'serving' | 'servingCpu' | 'moving' | 'attaching', number[]> & { firstMs: number };
   pid(): number;
   rssBytes(): number;
 }

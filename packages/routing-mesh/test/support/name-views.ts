@@ -52,6 +52,7 @@ export function plainView(plan: ViewPlan): PlainView {
     addressesV6: [],
     down: false,
     userspace: false,
+    probed: false,
   };
   return {
     overlay: {

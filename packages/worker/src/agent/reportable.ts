@@ -5,10 +5,14 @@ import {
   DESCRIPTION_TEXT_LIMIT_BYTES,
   ENGINE_ITEMS_LIMIT,
   ENGINE_LABEL_LIMIT_BYTES,
+  FIREWALLS_LIMIT,
+  foreignFirewallShape,
   type Labels,
   type LogLine,
   NODE_IPV6_LIMIT,
   type NodeDescription,
+  PATH_PROBLEMS_LIMIT,
+  pathProblemShape,
   PORT_CONFLICTS_LIMIT,
   portConfigShape,
   portConflictShape,
@@ -59,6 +63,7 @@ export function reportableDescription(description: NodeDescription): NodeDescrip
       | 'Program'
       | 'ListenPort'
       | 'PortConflicts'
+      | 'Paths'
       | 'Ipv6Addresses'
     >
   >({
@@ -69,6 +74,7 @@ export function reportableDescription(description: NodeDescription): NodeDescrip
     Program: tryRead(programShape, description.Program),
     ListenPort: tryRead(shape.port, description.ListenPort),
     PortConflicts: conflictsOf(description.PortConflicts),
+    Paths: pathsOf(description.Paths),
     Ipv6Addresses: ipv6Of(description.Ipv6Addresses),
   });
   let labels = Engine?.Labels === undefined ? undefined : labelsOf(Engine.Labels);
@@ -135,6 +141,19 @@ function conflictsOf(conflicts: NodeDescription['PortConflicts']) {
   return conflicts
     .slice(0, PORT_CONFLICTS_LIMIT)
     .flatMap((conflict) => tryRead(portConflictShape, conflict) ?? []);
+}
+
+function pathsOf(paths: NodeDescription['Paths']): NodeDescription['Paths'] {
+  if (paths === undefined) return undefined;
+  const firewalls = (paths.Firewalls ?? [])
+    .flatMap((firewall) => tryRead(foreignFirewallShape, firewall) ?? [])
+    .slice(0, FIREWALLS_LIMIT);
+  const problems = paths.Problems.slice(0, PATH_PROBLEMS_LIMIT);
+  return {
+    Problems: problems.flatMap((problem) => tryRead(pathProblemShape, problem) ?? []),
+    ...(paths.CutOff === true ? { CutOff: true } : {}),
+    ...(firewalls.length > 0 ? { Firewalls: firewalls } : {}),
+  };
 }
 
 function pluginsOf(plugins: unknown): { readonly Type: string; readonly Name: string }[] {

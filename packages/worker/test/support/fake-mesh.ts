@@ -1,4 +1,4 @@
-import type { MeshPeer, MeshState, PortConflict } from '@swarm/api';
+import type { MeshPeer, MeshState, NodePaths, PortConflict } from '@swarm/api';
 import type { TaskAttachment, TaskRefusals, TaskSockets } from '@swarm/routing-mesh';
 import type { TaskMesh } from '../../src/agent/task-mesh.js';
 
@@ -42,6 +42,22 @@ export class FakeMesh implements TaskMesh {
   conflict(...conflicts: readonly PortConflict[]): void {
     this.#conflicts = conflicts;
     this.#listener();
+  }
+
+  paths: NodePaths | undefined;
+  #pathListener = (): void => {};
+
+  /** What this node finds of the paths to others from now on. */
+  findPaths(paths: NodePaths | undefined): void {
+    this.paths = paths;
+    this.#pathListener();
+  }
+
+  watchPaths(listener: () => void): () => void {
+    this.#pathListener = listener;
+    return () => {
+      this.#pathListener = () => {};
+    };
   }
 
   watchConflicts(listener: () => void): () => void {

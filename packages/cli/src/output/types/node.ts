@@ -1,10 +1,13 @@
 import type {
+  ForeignFirewall,
   ManagerStatus,
   Node,
   NodeDescription,
   NodeMesh,
+  NodePaths,
   NodeSpec,
   NodeStatus,
+  PathProblem,
   Platform,
   PortConflict,
   Program,
@@ -47,6 +50,24 @@ const PORT_CONFLICT = struct<PortConflict>('PortConflict', {
   Reason: STRING,
 });
 
+const PATH_PROBLEM = struct<PathProblem>('PathProblem', {
+  NodeID: STRING,
+  Kind: STRING,
+  Since: TIME,
+});
+
+const FIREWALL = struct<ForeignFirewall>('ForeignFirewall', {
+  Kind: STRING,
+  Table: STRING,
+  Hooks: STRINGS,
+});
+
+const PATHS = struct<NodePaths>('NodePaths', {
+  Problems: sliceOf(PATH_PROBLEM),
+  CutOff: BOOL,
+  Firewalls: sliceOf(FIREWALL),
+});
+
 const DESCRIPTION = struct<NodeDescription>(
   'NodeDescription',
   {
@@ -66,6 +87,7 @@ const DESCRIPTION = struct<NodeDescription>(
     Program: pointerTo(PROGRAM),
     ListenPort: INT,
     PortConflicts: sliceOf(PORT_CONFLICT),
+    Paths: pointerTo(PATHS),
     Ipv6Addresses: STRINGS,
   },
   {
@@ -76,6 +98,7 @@ const DESCRIPTION = struct<NodeDescription>(
       'Program',
       'ListenPort',
       'PortConflicts',
+      'Paths',
       'Ipv6Addresses',
     ],
   },
