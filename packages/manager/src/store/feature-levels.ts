@@ -42,6 +42,8 @@ export const FEATURE_LEVELS: FeatureLevels = {
   kinds: {},
   actions: {},
   fields: [
+    // A container's place on networks: managers of before send it to agents as a task to run.
+    { kind: 'task', path: 'Spec.NetworkAttachmentSpec', level: 5, below: 'refuse' },
     // What nodes report. Without it, no node is looked at.
     { kind: 'node', path: 'Description.Paths', level: 5, below: 'omit' },
     // Without it, nothing leads to the node's tasks on encrypted networks.

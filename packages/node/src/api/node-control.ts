@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream';
 import type { InitRequest, JoinRequest, ReconnectRequest } from '@swarm/api';
 import type { ManagerAccess } from '@swarm/manager';
+import type { AttachableContainers } from '@swarm/worker';
 
 export type LocalNodeState = 'inactive' | 'pending' | 'active' | 'error' | 'locked';
 
@@ -47,6 +48,8 @@ export interface NodeControl {
   manager(): Pick<ManagerAccess, 'members' | 'leaderAnswers' | 'otherLeader'> | undefined;
   /** Absent when this node cannot restore backups. */
   readonly recovery?: RecoveryControl;
+  /** Containers of the engine that join networks of the cluster; undefined while none can. */
+  attachable?(): AttachableContainers | undefined;
   /** The node's Docker Engine, which gets every request that is not the cluster's. */
   readonly engine?: { readonly socketPath: string };
 }

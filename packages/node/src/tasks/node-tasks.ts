@@ -25,7 +25,14 @@ import {
   systemResolver,
   systemSockets,
 } from '@swarm/routing-mesh';
-import { Agent, agentDatabase, managersFile, type Runtime } from '@swarm/worker';
+import {
+  Agent,
+  agentDatabase,
+  AttachableContainers,
+  containersFile,
+  managersFile,
+  type Runtime,
+} from '@swarm/worker';
 import { WebSocket } from 'ws';
 import {
   explainValidity,
@@ -37,6 +44,7 @@ import {
 import type { MeshChoice } from '../daemon/options.js';
 import { onRefusedHandshake } from '../port/refused-handshake.js';
 import { openTunnelKey } from '../files/tunnel-key.js';
+import { attachmentCalls } from './attachment-calls.js';
 import { Contact } from './contact.js';
 import { KeyAge } from './key-age.js';
 import { type FormerManager, ManagerPins } from './manager-pins.js';
@@ -66,6 +74,8 @@ export interface NodeTasksOptions extends TasksEnvironment {
   readonly listenPort: () => number;
   readonly identity: () => NodeIdentity;
   readonly managers: readonly ManagerAddress[];
+  /** The socket of the engine that runs the tasks; absent for other runtimes. */
+  readonly engineSocket?: string;
   /** As the last run of this node knew them. */
   readonly formerManagers: readonly FormerManager[];
   /** The former managers changed. */
@@ -90,6 +100,8 @@ export interface NodeTasks {
   connected(): Promise<void>;
   /** Why there is no session with a manager, once there has been none for a while; empty otherwise. */
   problem(): string;
+  /** Containers of the engine that join networks; undefined where none can. */
+  readonly attachable: AttachableContainers | undefined;
   /** Takes the node's data path address, and managers to look for, from now on. */
   move(dataPathAddress: string, managers: readonly ManagerAddress[]): void;
   /** Closes agent and mesh; tasks and traffic go on. */
@@ -147,6 +159,10 @@ class AwaitedTasks implements NodeTasks {
 
   problem(): string {
     return this.#tasks?.problem() ?? '';
+  }
+
+  get attachable(): AttachableContainers | undefined {
+    return this.#tasks?.attachable;
   }
 
   move(dataPathAddress: string, managers: readonly ManagerAddress[]): void {
@@ -234,7 +250,11 @@ async function startWith(runtime: Runtime, options: NodeTasksOptions): Promise<N
     ListenPort: options.listenPort(),
     ...(Object.keys(options.labels).length > 0 && (await labelled(runtime, options.labels))),
   };
-  const agent = new Agent({
+  const tls = (manager: ManagerAddress) =>
+    tlsClientOptions(identity(), (found) => pins.judge(manager, found));
+  let attachable: AttachableContainers | undefined;
+  const agent: Agent = new Agent({
+    alsoAttached: () => attachable?.taskIds ?? [],
     nodeId: options.nodeId,
     instance: options.instance,
     runtime,
@@ -245,9 +265,7 @@ async function startWith(runtime: Runtime, options: NodeTasksOptions): Promise<N
           `wss://${manager.address}/dispatcher`,
           dispatcherProtocols(PROGRAM.Protocol),
           {
-            ...(tlsClientOptions(identity(), (found) =>
-              pins.judge(manager, found),
-            ) as ConnectionOptions),
+            ...(tls(manager) as ConnectionOptions),
             perMessageDeflate: false,
             maxPayload: DISPATCH_FRAME_LIMIT_BYTES,
             handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
@@ -268,6 +286,7 @@ async function startWith(runtime: Runtime, options: NodeTasksOptions): Promise<N
       connected: () => {
         contact.connected();
         options.onCopied(false);
+        attachable?.connected();
         stood();
       },
       disconnected: () => contact.lost(),
@@ -284,15 +303,30 @@ async function startWith(runtime: Runtime, options: NodeTasksOptions): Promise<N
       refused: options.onRemoved,
     },
   });
+  // Links of their own need a kernel that makes them, and this engine.
+  if (options.engineSocket !== undefined && isTunnelled({ MeshBackend: mesh.backend })) {
+    attachable = new AttachableContainers({
+      ...{ clock, logger, random, mesh, nodeId: options.nodeId },
+      engineSocket: options.engineSocket,
+      managers: attachmentCalls({ managers: () => agent.managers, tls }),
+      store: containersFile(join(options.folder, 'containers.json'), logger),
+      meshStarted: () => agent.meshStarted,
+      meshNames: (taskId) => agent.meshNames(taskId),
+    });
+  }
   try {
+    await attachable?.load();
     await agent.start(options.managers);
+    attachable?.start();
   } catch (error) {
+    await attachable?.close();
     contact.close();
     keyAge.close();
     await mesh.close({ keep: true });
     throw error;
   }
   return {
+    attachable,
     connected: () => connected,
     problem: () => contact.problem(),
     move(dataPathAddress, managers) {
@@ -304,6 +338,7 @@ async function startWith(runtime: Runtime, options: NodeTasksOptions): Promise<N
       endWait();
       contact.close();
       keyAge.close();
+      await attachable?.close();
       await agent.close();
       await mesh.close({ keep: true });
     },
@@ -311,6 +346,7 @@ async function startWith(runtime: Runtime, options: NodeTasksOptions): Promise<N
       endWait();
       contact.close();
       keyAge.close();
+      await attachable?.leave();
       await agent.close();
       await removeTasks(runtime, mesh, logger);
       await mesh.close({ keep: false }).catch((error: unknown) => {
