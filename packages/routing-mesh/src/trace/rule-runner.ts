@@ -7,20 +7,26 @@ import type { NftTable } from './ruleset.js';
 import { covers, readNumber } from './values.js';
 import type { Ending, World } from './world.js';
 
+/** To another chain. */
+export interface Lead {
+  readonly kind: 'jump' | 'goto';
+  readonly chain: string;
+}
+
 /** What follows a rule for one case. */
-export type Then =
+export type Way =
   | { readonly kind: 'next' }
   | { readonly kind: 'return' }
-  | { readonly kind: 'jump' | 'goto'; readonly chain: string }
+  | Lead
   | { readonly kind: 'end'; readonly ending: Ending };
 
 export interface Ran {
   readonly world: World;
   readonly isMatched: boolean;
-  readonly then: Then;
+  readonly way: Way;
 }
 
-const NEXT: Then = { kind: 'next' };
+const NEXT: Way = { kind: 'next' };
 
 /** Runs one rule on one case; a draw makes several of it. */
 export function runRule(
@@ -35,19 +41,19 @@ export function runRule(
     const going: World[] = [];
     for (const each of cases) {
       const after = runStatement(statement, each, table, host);
-      if (after === undefined) ran.push({ world: each, isMatched: false, then: NEXT });
-      else if ('then' in after) ran.push({ world: after.world, isMatched: true, then: after.then });
+      if (after === undefined) ran.push({ world: each, isMatched: false, way: NEXT });
+      else if ('way' in after) ran.push({ world: after.world, isMatched: true, way: after.way });
       else going.push(...after.worlds);
     }
     cases = going;
   }
-  return [...ran, ...cases.map((each) => ({ world: each, isMatched: true, then: NEXT }))];
+  return [...ran, ...cases.map((each) => ({ world: each, isMatched: true, way: NEXT }))];
 }
 
 /** undefined: the rule does not match. */
 type After =
   | { readonly worlds: readonly World[] }
-  | { readonly world: World; readonly then: Then }
+  | { readonly world: World; readonly way: Way }
   | undefined;
 
 function runStatement(statement: Statement, world: World, table: NftTable, host: TraceHost): After {
@@ -65,16 +71,16 @@ function runStatement(statement: Statement, world: World, table: NftTable, host:
       return runSet(statement, world, table, host);
     case 'jump':
     case 'goto':
-      return { world, then: { kind: statement.kind, chain: statement.chain } };
+      return { world, way: { kind: statement.kind, chain: statement.chain } };
     case 'return':
-      return { world, then: { kind: 'return' } };
+      return { world, way: { kind: 'return' } };
     case 'accept':
     case 'drop':
-      return { world, then: { kind: 'end', ending: { kind: statement.kind } } };
+      return { world, way: { kind: 'end', ending: { kind: statement.kind } } };
     case 'reject':
       return {
         world,
-        then: { kind: 'end', ending: { kind: 'rejected', answer: statement.answer } },
+        way: { kind: 'end', ending: { kind: 'rejected', answer: statement.answer } },
       };
     case 'masquerade': {
       const address = host.addressOf(packet.outInterface ?? '');
@@ -94,7 +100,7 @@ function runStatement(statement: Statement, world: World, table: NftTable, host:
 }
 
 function end(world: World, kind: 'accept' | 'drop'): After {
-  return { world, then: { kind: 'end', ending: { kind } } };
+  return { world, way: { kind: 'end', ending: { kind } } };
 }
 
 function runSet(

@@ -1,7 +1,7 @@
 import type { IpAddress } from '@swarm/api';
 import type { Packet, TraceHost } from './packet.js';
 import type { Chain, Hook } from './rule.js';
-import { runRule, type Then } from './rule-runner.js';
+import { type Lead, runRule } from './rule-runner.js';
 import type { NftRuleset, NftTable } from './ruleset.js';
 import { type Ended, merged, type TraceStep, type World } from './world.js';
 
@@ -41,7 +41,7 @@ export interface TraceOutcome {
  *
  * Rules see a packet of a known connection with its addresses translated back; give it as they see it.
  */
-export class Tracer {
+export class PacketTracer {
   readonly #chains: ReadonlyMap<
     Hook['name'],
     readonly { readonly table: NftTable; readonly chain: Chain; readonly hook: Hook }[]
@@ -129,29 +129,31 @@ export class Tracer {
     let live: readonly World[] = worlds;
     const through: World[] = [];
     const ended: Ended[] = [];
-    chain.rules.forEach((rule, index) => {
+    for (const [index, rule] of chain.rules.entries()) {
       const next: World[] = [];
-      const led: { readonly world: World; readonly then: Then & { kind: 'jump' | 'goto' } }[] = [];
+      const led: World[] = [];
+      let lead: Lead | undefined;
       for (const before of live) {
-        for (const { world, isMatched, then } of runRule(rule, before, table, this.#host)) {
+        for (const { world, isMatched, way } of runRule(rule, before, table, this.#host)) {
           const step = { table: table.name, chain: chain.name, rule: index, text: rule.text };
           const after = isMatched ? { ...world, steps: [...world.steps, step] } : world;
-          if (then.kind === 'next') next.push(after);
-          else if (then.kind === 'return') through.push(after);
-          else if (then.kind === 'end') ended.push({ world: after, ending: then.ending });
-          else led.push({ world: after, then: then as Then & { kind: 'jump' | 'goto' } });
+          if (way.kind === 'next') next.push(after);
+          else if (way.kind === 'return') through.push(after);
+          else if (way.kind === 'end') ended.push({ world: after, ending: way.ending });
+          else {
+            // One rule leads to one chain.
+            lead = way;
+            led.push(after);
+          }
         }
       }
-      const [lead] = led;
       if (lead !== undefined) {
-        // One rule leads to one chain.
-        const target = table.chains.get(lead.then.chain)!;
-        const result = this.#chain(table, target, merged(led.map(({ world }) => world)));
+        const result = this.#chain(table, table.chains.get(lead.chain)!, merged(led));
         ended.push(...result.ended);
-        (lead.then.kind === 'jump' ? next : through).push(...result.through);
+        (lead.kind === 'jump' ? next : through).push(...result.through);
       }
       live = merged(next);
-    });
+    }
     return { through: merged([...through, ...live]), ended };
   }
 }

@@ -1,7 +1,7 @@
 import { type IpAddress, silentLogger, systemClock } from '@swarm/api';
 import { createMesh, type Kernel, type Mesh, type Sockets } from '../../src/index.js';
 import { NftError } from '../../src/kernel/nft.js';
-import { NftRuleset, type Packet, type TraceHost, Tracer } from '../../src/trace/index.js';
+import { NftRuleset, type Packet, type TraceHost, PacketTracer } from '../../src/trace/index.js';
 import { covers } from '../../src/trace/values.js';
 import { INGRESS, rawPeer } from './checked.js';
 import { fakeKernel } from './fake-kernel.js';
@@ -74,8 +74,8 @@ export class TracedMesh {
     return made;
   }
 
-  tracer(host: TraceHost = nodeOne): Tracer {
-    return new Tracer(this.ruleset, host);
+  tracer(host: TraceHost = nodeOne): PacketTracer {
+    return new PacketTracer(this.ruleset, host);
   }
 
   /** Every element of every set, by set. */
