@@ -12,6 +12,7 @@ import { parseArgs } from 'node:util';
 import { build } from 'esbuild';
 
 const here = import.meta.dirname;
+const names = join(here, '..', 'routing-mesh', 'src', 'system', 'names');
 const { values } = parseArgs({
   options: { outdir: { type: 'string' }, program: { type: 'string' } },
 });
@@ -63,6 +64,9 @@ const { metafile } = await build({
   entryPoints: {
     main: join(here, 'src', 'main.ts'),
     node: join(here, '..', 'node', 'src', 'index.ts'),
+    // Programs that the node starts beside itself, found in the folder of whoever starts them.
+    'resolver-main': join(names, 'resolver-main.ts'),
+    'bind-in-namespace': join(names, 'bind-in-namespace.ts'),
   },
   outdir,
   bundle: true,

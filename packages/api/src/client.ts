@@ -9,6 +9,7 @@ export { MS, SECOND } from './objects/common.js';
 export { compareStates, isTerminal } from './task-state.js';
 export { HOST_PRIVILEGES, isHostImage } from './validate/host-privileges.js';
 export * from './values/address.js';
+export * from './values/allow-source.js';
 export * from './values/default-paths.js';
 export * from './values/idempotency-key.js';
 export { ourCommands } from './values/our-commands.js';

@@ -31,7 +31,7 @@ export const PROGRAM: Program =
     ? {
         Version: '0.1.0',
         Protocol: { Oldest: 1, Newest: 2 },
-        FeatureLevel: { Oldest: 3, Newest: 4 },
+        FeatureLevel: { Oldest: 4, Newest: 5 },
       }
     : SWARM_PROGRAM;
 

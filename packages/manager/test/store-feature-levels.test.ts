@@ -67,6 +67,7 @@ const FULL: { readonly [K in Exclude<Kind, 'cluster'>]: Draft<K> } = {
         ForceUpdate: 0,
       },
       EndpointSpec: {
+        Allow: [{ From: 'web' }],
         Ports: [
           {
             Name: 'http',
@@ -106,7 +107,7 @@ const LATER: FeatureLevels = {
     { kind: 'service', path: 'Spec.EndpointSpec.Ports.[].Name', level: 4, below: 'omit' },
     { kind: 'service', path: 'Spec.Labels.{}', level: 5, below: 'omit' },
     { kind: 'node', path: 'Status.Protocol', level: 2, below: 'omit' },
-    { kind: 'node', path: 'Description.RuntimeCapabilities', level: 2, below: 'omit' },
+    { kind: 'node', path: 'Description.RuntimeCapabilities', level: 3, below: 'omit' },
     { kind: 'task', path: 'Labels', level: 2, below: 'omit' },
   ],
 };

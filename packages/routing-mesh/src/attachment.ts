@@ -3,6 +3,7 @@ import {
   type CheckedAttachment,
   type CheckedOverlay,
   type CheckedTask,
+  hostNameOf,
   isProtocol,
 } from './checked.js';
 import { isWord, type Word } from './kernel/words.js';
@@ -14,6 +15,8 @@ export type NetnsPath = Word & { readonly __netns: never };
 
 /** Most addresses of one task on one network. */
 const MAX_ADDRESSES = 16;
+/** Most name servers of one task. */
+const MAX_NAMESERVERS = 16;
 
 /**
  * Checks what runtimes ask for. The path of the namespace is checked where it is used: on nodes whose tasks
@@ -39,7 +42,23 @@ export function readAttachment(task: TaskAttachment): CheckedTask {
     }
     return { protocol, publishedPort, targetPort };
   });
-  return { taskId, netns: task.netns, attachments: read, hostPorts };
+  const names = new Set((task.names ?? []).flatMap((name) => hostNameOf(name) ?? []));
+  const nameservers = (task.nameservers ?? []).map(
+    (text) =>
+      parseIpAddress(text) ??
+      refuse(`task ${taskId} has ${quote(text)} as a name server, which is not an address`),
+  );
+  if (nameservers.length > MAX_NAMESERVERS) {
+    refuse(`task ${taskId} has more than ${MAX_NAMESERVERS} name servers`);
+  }
+  return {
+    taskId,
+    netns: task.netns,
+    attachments: read,
+    hostPorts,
+    names: [...names],
+    nameservers,
+  };
 }
 
 function readNetwork(taskId: string, attachment: NetworkAttachment): CheckedAttachment {

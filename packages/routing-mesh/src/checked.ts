@@ -120,6 +120,9 @@ export interface CheckedTask {
   readonly netns: string;
   readonly attachments: readonly CheckedAttachment[];
   readonly hostPorts: readonly HostPort[];
+  /** Its own names, in lower case. */
+  readonly names: readonly string[];
+  readonly nameservers: readonly IpAddress[];
 }
 
 /** What is wrong with a part of a state, as a sentence about it. */
@@ -249,9 +252,15 @@ export function readMember(value: unknown): CheckedMember {
 }
 
 function readName(value: unknown): string {
-  const name = typeof value === 'string' ? value.toLowerCase() : '';
-  if (!DNS_NAME.test(name)) throw new BadPart('one of its names cannot be a host name');
+  const name = hostNameOf(value);
+  if (name === undefined) throw new BadPart('one of its names cannot be a host name');
   return name;
+}
+
+/** The name in lower case; undefined if it cannot be one in DNS. */
+export function hostNameOf(value: unknown): string | undefined {
+  const name = typeof value === 'string' ? value.toLowerCase() : '';
+  return DNS_NAME.test(name) ? name : undefined;
 }
 
 function readNetworkId(value: unknown): NetworkId {

@@ -12,5 +12,8 @@ export type {
   TaskAttachment,
   TaskSockets,
 } from './mesh.js';
+export { readResolvConf, writeResolvConf, type ResolvConf } from './names/resolv-conf.js';
+export type { ResolverProcess } from './names/resolver-process.js';
 export { systemKernel } from './system/system-kernel.js';
+export { systemResolver } from './system/names/system-resolver.js';
 export { systemSockets } from './system/system-sockets.js';

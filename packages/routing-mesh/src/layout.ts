@@ -59,7 +59,10 @@ export const PEER_MARK_SHIFT = ENDPOINT_MARK_BITS;
 export const PEER_MARK_MASK = 2 ** MARK_BITS - 2 ** ENDPOINT_MARK_BITS;
 /** Endpoint ids in connection marks: the lower bits; below the first are slot numbers. */
 export const FIRST_ENDPOINT_ID = 0x1000;
-export const LAST_ENDPOINT_ID = 2 ** ENDPOINT_MARK_BITS - 1;
+export const LAST_ENDPOINT_ID = 2 ** (ENDPOINT_MARK_BITS - 1) - 1;
+/** The upper half of the ids is for tasks behind virtual addresses. */
+export const FIRST_MEMBER_ID = LAST_ENDPOINT_ID + 1;
+export const LAST_MEMBER_ID = 2 ** ENDPOINT_MARK_BITS - 1;
 export const MAX_PEER_INDEX = NODE_INDEX_LAST;
 
 /** Conntrack zone of peer k is this plus k. */
@@ -75,6 +78,15 @@ export const RULE_PREF_SKIP = 12_000;
 export const RULE_PREF_GROUP = 12_001;
 export const RULE_PREF_PEER = 12_100;
 export const RULE_PREF_END = 17_000;
+
+/** Routes to members of overlay networks on other nodes: a table beside those of the return paths. */
+export const OVERLAY_TABLE = RETURN_TABLE_BASE + 0x1000;
+/** The rule that looks there, before the main table and its default route. */
+export const RULE_PREF_OVERLAY = RULE_PREF_END + 1;
+/** Marks our routes in tables of others; see `/etc/iproute2/rt_protos`, where nobody has it. */
+export const ROUTE_PROTOCOL = 83;
+/** Of the route that catches what a network does not have: any real route to the same subnet comes first. */
+export const CATCH_METRIC = 65_000;
 
 /** The mark of peer `index`. */
 export function peerMark(index: number): number {
@@ -107,6 +119,12 @@ export function taskLinkName(taskId: TaskId, place = 0): LinkName {
       ? taskId.slice(0, TASK_LINK_ID_CHARS)
       : `${taskId.slice(0, NEXT_LINK_ID_CHARS)}-${place.toString(MAX_ATTACHMENTS)}`;
   return (TASK_LINK_PREFIX + name) as LinkName;
+}
+
+/** Position of the network whose link has this name. */
+export function placeOfLink(link: LinkName): number {
+  const digit = /-([1-9a-f])$/.exec(link)?.[1];
+  return digit === undefined ? 0 : Number.parseInt(digit, MAX_ATTACHMENTS);
 }
 
 /** Name of the task's end: `eth0`, `eth1` and so on. */

@@ -14,12 +14,18 @@ import { SharedNetwork } from './links/shared-network.js';
 import type { TaskLinks } from './links/task-links.js';
 import { VethLinks } from './links/veth-links.js';
 import type { MeshBackendName } from './mesh.js';
+import { NftablesOverlays } from './overlay/nftables-overlays.js';
 import { noOverlayNetworks, type OverlayNetworks } from './overlay/overlay-networks.js';
-import { noServiceNames, type ServiceNames } from './names/service-names.js';
+import { VipSection } from './overlay/vip-section.js';
+import { WallSection } from './overlay/wall-section.js';
+import { ResolverNames } from './names/resolver-names.js';
+import type { ResolverProcess } from './names/resolver-process.js';
+import { noServiceNames, type ServiceNames, withoutNames } from './names/service-names.js';
 import { ProcProbe } from './probe/proc-probe.js';
 import { type HostPrograms, noHostPrograms } from './programs/host-programs.js';
 import { ProcPrograms } from './programs/proc-programs.js';
 import type { SocketProbe } from './probe/socket-probe.js';
+import { IPV4, IPV6 } from './table/family.js';
 import { MeshTable } from './table/mesh-table.js';
 import { noTransaction, type Transaction } from './table/transaction.js';
 import { PeerSection } from './tunnel/peer-section.js';
@@ -43,6 +49,7 @@ export interface MeshParts {
 export interface PartOptions {
   readonly kernel: Kernel;
   readonly sockets: Sockets;
+  readonly resolver?: ResolverProcess;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly random: () => number;
@@ -54,15 +61,19 @@ export interface PartOptions {
 
 /** Everything in the kernel. */
 export function nftablesParts(options: PartOptions, nft: Nft): MeshParts {
-  const { kernel, ingressNetwork, dataPathPort, logger, clock } = options;
+  const { kernel, ingressNetwork, dataPathPort, logger, clock, resolver } = options;
   const hostPorts = new HostPortSection();
   const peers = new PeerSection();
   const ports = new DnatSection();
+  const walls = new Map([IPV4, IPV6].map((family) => [family, new WallSection(family)]));
+  const vips = new Map([IPV4, IPV6].map((family) => [family, new VipSection(family)]));
   const table = new MeshTable({
     kernel,
     nft,
     // A host port takes precedence over a published one; packets for nobody are dropped last.
-    sections: [hostPorts, peers, ports, new IsolationSection()],
+    sections: [hostPorts, peers, ports, walls.get(IPV4)!, vips.get(IPV4)!, new IsolationSection()],
+    sectionsV6: [walls.get(IPV6)!, vips.get(IPV6)!],
+    isV6Wanted: () => walls.get(IPV6)!.isWanted,
     ingressNetwork,
     dataPathPort,
     logger,
@@ -81,8 +92,8 @@ export function nftablesParts(options: PartOptions, nft: Nft): MeshParts {
       ingressNetwork,
       logger,
     }),
-    overlay: noOverlayNetworks,
-    names: noServiceNames,
+    overlay: new NftablesOverlays({ kernel, logger, ingressNetwork, walls, vips }),
+    names: resolver === undefined ? withoutNames : new ResolverNames({ resolver, clock, logger }),
     probe: new ProcProbe(kernel),
     programs: new ProcPrograms({ kernel, logger }),
     transaction: table,

@@ -10,6 +10,7 @@ import type {
 } from '@swarm/api';
 import type { Kernel } from './kernel/kernel.js';
 import type { Sockets } from './kernel/sockets.js';
+import type { ResolverProcess } from './names/resolver-process.js';
 
 /** A port of a task that is published on its own node only. */
 export interface HostPort {
@@ -57,6 +58,13 @@ export interface TaskAttachment {
   readonly attachments: readonly NetworkAttachment[];
   /** These go to the task's first IPv4 address. */
   readonly hostPorts?: readonly HostPort[];
+  /**
+   * Names of the task itself, which it finds on its overlay networks from its first instruction. One that cannot be
+   * a host name is left out.
+   */
+  readonly names?: readonly string[];
+  /** Asked for names that the cluster does not know, in place of the host's name servers. */
+  readonly nameservers?: readonly string[];
 }
 
 /** Where to look for a running task's sockets. */
@@ -154,6 +162,8 @@ export interface MeshOptions {
   readonly clock: Clock;
   readonly kernel: Kernel;
   readonly sockets: Sockets;
+  /** Answers tasks on overlay networks; absent: they have no names. Unused by userspace. */
+  readonly resolver?: ResolverProcess;
   /** 0 to 1, as `Math.random`. */
   readonly random: () => number;
   /** How often nftables checks whether somebody flushed our table, ms. Default 15000. */

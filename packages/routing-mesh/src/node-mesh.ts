@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import {
   type Clock,
+  type IpAddress,
+  isIpv6,
   isLoopback,
   type Logger,
   type MeshPeer,
@@ -26,6 +28,7 @@ import {
   samePeer,
 } from './checked.js';
 import { HostPortClaims } from './host-port-claims.js';
+import { gatewayPlace } from './links/gateway.js';
 import { type NetworkId, parseTaskId, type TaskId } from './layout.js';
 import type { HostPort, Mesh, MeshBackendName, TaskAttachment, TaskSockets } from './mesh.js';
 import type { MeshParts } from './mesh-parts.js';
@@ -139,7 +142,7 @@ export class NodeMesh implements Mesh {
 
   /** @returns false if it is unknown what the earlier process had */
   async #takeOver(): Promise<boolean> {
-    const { links, balancer } = this.#parts;
+    const { links, balancer, overlay } = this.#parts;
     const found = await links.list();
     const hostPorts = await balancer.adopt(found);
     if (hostPorts === undefined) return false;
@@ -150,6 +153,8 @@ export class NodeMesh implements Mesh {
       this.#tasks.set(taskId, { taskId, addresses: [...others, ...addresses], hostPorts: ports });
       this.#claims.claim(taskId, ports);
     }
+    for (const [taskId, overlays] of await overlay.adopt(found))
+      this.#overlays.set(taskId, overlays);
     await this.#trimHostPorts(await this.#guard.check(this.#ports()));
     this.#isTakenOver = true;
     this.#logger.info({ tasks: this.#tasks.size }, 'took over the table of an earlier process');
@@ -296,10 +301,9 @@ export class NodeMesh implements Mesh {
     const { taskId, netns, attachments, hostPorts } = task;
     const { tunnel, links, balancer, names, overlay } = this.#parts;
     const before = this.#tasks.get(taskId);
+    const addresses = addressesOf(task);
     // From here on its host ports are its own, even against a task attached meanwhile.
     this.#claims.claim(taskId, hostPorts);
-    // In the host's network all attachments are at one address.
-    const addresses = [...new Set(attachments.flatMap((one) => one.addresses))];
     const local = { taskId, addresses, hostPorts };
     this.#tasks.set(taskId, local);
     try {
@@ -312,7 +316,8 @@ export class NodeMesh implements Mesh {
         const overlays = attachments.flatMap((one) => one.overlay ?? []);
         if (overlays.length > 0) {
           this.#overlays.set(taskId, overlays);
-          await names.attach({ taskId, netns, attachments });
+          const { names: own, nameservers } = task;
+          await names.attach({ taskId, netns, attachments, names: own, nameservers });
           await this.#followNetworks();
         }
         await this.#refuseTakenPorts(hostPorts);
@@ -367,6 +372,9 @@ export class NodeMesh implements Mesh {
     }
     await this.#closePorts([...gone]);
     await this.#leaveNetworks([...gone]);
+    await this.#changes.run(async () => {
+      if (!this.#isOver) await this.#parts.names.retain(taskIds);
+    });
     await links.retain(taskIds);
     await balancer.cut([...addresses]);
   }
@@ -471,8 +479,9 @@ export class NodeMesh implements Mesh {
   async #check(): Promise<void> {
     // Taken over, but no state yet: the kernel holds another process's, which works.
     if (this.#closed || this.#isTakenOver) return;
-    const { tunnel, balancer, transaction } = this.#parts;
-    const isRepaired = await tunnel.repair();
+    const { tunnel, balancer, overlay, transaction } = this.#parts;
+    const isTunnelRepaired = await tunnel.repair();
+    const isRepaired = (await overlay.repair()) || isTunnelRepaired;
     if (isRepaired) {
       this.#logger.warn({}, 'somebody removed rules or routes of the mesh; restored them');
     }
@@ -487,6 +496,23 @@ const NOTHING: Pick<CheckedState, 'services' | 'members'> = {
   services: new Map(),
   members: new Map(),
 };
+
+/**
+ * All addresses of a task, those first that its host ports lead to. In the host's network, all attachments are at
+ * one address.
+ * @throws RangeError when it has host ports, and no network that lets clients in
+ */
+function addressesOf({ taskId, attachments, hostPorts }: CheckedTask): readonly IpAddress[] {
+  const gateway = gatewayPlace(attachments, (address) => !isIpv6(address));
+  const isClosed = attachments.every(({ overlay }) => overlay?.isInternal === true);
+  if (hostPorts.length > 0 && isClosed) {
+    throw new RangeError(
+      `mesh: task ${taskId} cannot have host ports: all its networks are internal; attach it to one that is not`,
+    );
+  }
+  const first = gateway === undefined ? [] : attachments[gateway]!.addresses;
+  return [...new Set([...first, ...attachments.flatMap((one) => one.addresses)])];
+}
 
 /** @throws RangeError */
 function readSelf(place: MeshPeer, ingressNetwork: SubnetText): CheckedPeer {

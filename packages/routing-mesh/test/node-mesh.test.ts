@@ -32,6 +32,8 @@ const attachment = (taskId: string, ...hostPorts: number[]) => ({
 });
 
 const CHECK_MS = 1000;
+/** Of a task's only link. */
+const PLACE = { place: 0, traits: undefined };
 
 async function started(ownPorts: readonly PortKey[] = []) {
   const fake = new FakeParts();
@@ -227,9 +229,14 @@ test('an earlier process’s table is left alone until the first state; its host
   const port: HostPort = { protocol: 'tcp', publishedPort: 80, targetPort: 80 };
   fake.earlier = {
     links: [
-      { taskId: task, networkId: parseNetworkId('net1'), addresses: [ip('10.240.1.2')] },
-      { taskId: parseTaskId('old2'), networkId: undefined, addresses: [ip('10.240.1.4')] },
-      { taskId: undefined, networkId: undefined, addresses: [] },
+      { taskId: task, networkId: parseNetworkId('net1'), ...PLACE, addresses: [ip('10.240.1.2')] },
+      {
+        taskId: parseTaskId('old2'),
+        networkId: undefined,
+        ...PLACE,
+        addresses: [ip('10.240.1.4')],
+      },
+      { taskId: undefined, networkId: undefined, ...PLACE, addresses: [] },
     ],
     hostPorts: new Map([[task, [port]]]),
   };
@@ -424,7 +431,9 @@ test('a host port of an earlier process that the daemon needs is cut off before 
     targetPort: 80,
   });
   fake.earlier = {
-    links: [{ taskId: task, networkId: parseNetworkId('net1'), addresses: [ip('10.240.1.2')] }],
+    links: [
+      { taskId: task, networkId: parseNetworkId('net1'), ...PLACE, addresses: [ip('10.240.1.2')] },
+    ],
     hostPorts: new Map([[task, [port(80), port(2377)]]]),
   };
   const mesh = new NodeMesh({

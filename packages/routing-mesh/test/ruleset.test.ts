@@ -4,6 +4,7 @@ import { DnatSection } from '../src/balancer/nftables/dnat-section.js';
 import { HostPortSection } from '../src/balancer/nftables/host-port-section.js';
 import { IsolationSection } from '../src/links/isolation-section.js';
 import { referredChains, skeleton } from '../src/table/ruleset.js';
+import { IPV4 } from '../src/table/family.js';
 import { timeoutTable } from '../src/table/timeout-table.js';
 import { PeerSection } from '../src/tunnel/peer-section.js';
 
@@ -67,7 +68,7 @@ test('each chain the check asks for is referred to by a rule', (t) => {
 });
 
 test('the limits of connections are in a table that no rewrite deletes, and cover every state', (t) => {
-  const limits = timeoutTable(place.ingressNetwork);
+  const limits = timeoutTable(IPV4, place.ingressNetwork);
   t.notRegex(limits, /^delete/m);
   t.notRegex(text, /ct timeout/);
   const policies = [...limits.matchAll(/policy = \{ (.*?) \}/g)].map(([, policy]) => policy!);

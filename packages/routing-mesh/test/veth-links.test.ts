@@ -37,7 +37,7 @@ const wishes = (...networks: string[][]) => ({
   mtuBytes: MTU_BYTES,
 });
 
-test('each network is a link with its addresses; only the first has the default route of its namespace', async (t) => {
+test('each network is a link with its addresses; the first of each family has the default route', async (t) => {
   const { links, told } = host();
   await links.attach(wishes(['10.240.1.2/32'], ['10.240.1.3/32', 'fd00::3/128']));
   t.deepEqual(
@@ -57,10 +57,11 @@ test('each network is a link with its addresses; only the first has the default 
     [
       'route replace default via 169.254.1.1 dev eth0 onlink src 10.240.1.2 table main',
       'route replace default via 169.254.1.1 dev eth1 onlink src 10.240.1.3 table 101',
-      'route replace default via fe80::1 dev eth1 onlink src fd00::3 table 101',
+      'route replace default via fe80::1 dev eth1 onlink src fd00::3 table main',
     ],
   );
-  t.true(told.includes('rule add from fd00::3 lookup 101'));
+  t.true(told.includes('rule add from 10.240.1.3 lookup 101'));
+  t.false(told.some((line) => line.startsWith('rule add from fd00::3')));
   told.length = 0;
   const { taskId } = wishes(['10.240.1.2/32']);
   await links.detach(taskId);

@@ -2,6 +2,7 @@ import { ApiError } from '../errors.js';
 import { SECOND } from '../objects/common.js';
 import type {
   ContainerSpec,
+  AllowRule,
   EndpointSpec,
   Placement,
   RestartPolicy,
@@ -140,10 +141,13 @@ function storedUpdate(input: NonNullable<ServiceSpecInput['UpdateConfig']>): Upd
   };
 }
 
+type AllowRuleInput = NonNullable<NonNullable<ServiceSpecInput['EndpointSpec']>['Allow']>[number];
+
 function storedEndpoint(input: NonNullable<ServiceSpecInput['EndpointSpec']>): EndpointSpec {
-  const { Ports: ports } = input;
+  const { Ports: ports, Allow: allow } = input;
   return {
     Mode: input.Mode ?? 'vip',
+    ...(allow !== undefined && { Allow: allow.map(storedRule) }),
     ...(ports !== undefined &&
       ports.length > 0 && {
         Ports: ports.map(({ Name: name = '', PublishedPort: published = 0, ...port }) => ({
@@ -155,6 +159,14 @@ function storedEndpoint(input: NonNullable<ServiceSpecInput['EndpointSpec']>): E
           PublishMode: port.PublishMode ?? 'ingress',
         })),
       }),
+  };
+}
+
+function storedRule({ From = '', Ports: ports = [] }: AllowRuleInput): AllowRule {
+  if (ports.length === 0) return { From };
+  return {
+    From,
+    Ports: ports.map(({ Protocol = 'tcp', Port = 0 }) => ({ Protocol, Port })),
   };
 }
 

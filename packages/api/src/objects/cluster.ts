@@ -54,8 +54,8 @@ export interface Cluster extends Meta, ClientVersioned {
     readonly CAKey: string;
     readonly CACert: string;
     /**
-     * Ids of removed nodes, below feature level 4: their certificates are refused until they expire. From that
-     * level on each is an object of its own (RemovedNode), as this one is written whole.
+     * Ids of removed nodes of a cluster from before feature level 4, until the leader makes each an object of its
+     * own (RemovedNode): this one is written whole. Their certificates are refused until they expire.
      */
     readonly RemovedNodes: Readonly<Record<string, { readonly Until: string }>>;
   };

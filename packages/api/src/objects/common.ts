@@ -36,7 +36,6 @@ export interface Creation {
 
 /** Of objects that clients create. */
 export interface Created {
-  /** From feature level 4 on. */
   readonly Creation?: Creation;
 }
 

@@ -166,9 +166,27 @@ export interface PortConfig {
   readonly PublishMode: 'ingress' | 'host';
 }
 
+/** Ours: somebody who may open connections to a service's tasks. */
+export interface AllowRule {
+  /** `any`, an outside network or address, or the name or id of a service that shares a network with them. */
+  readonly From: string;
+  /** Ports that the tasks listen on; absent: all of them, of every protocol. */
+  readonly Ports?: readonly AllowedPort[];
+}
+
+export interface AllowedPort {
+  readonly Protocol: PortProtocol;
+  readonly Port: number;
+}
+
 export interface EndpointSpec {
   readonly Mode?: 'vip' | 'dnsrr';
   readonly Ports?: readonly PortConfig[];
+  /**
+   * Ours: who may open connections to its tasks. Absent: tasks of its networks, and all clients of its published
+   * ports. When empty, nobody.
+   */
+  readonly Allow?: readonly AllowRule[];
 }
 
 export interface ServiceModes {

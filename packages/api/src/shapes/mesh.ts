@@ -24,6 +24,7 @@ import {
   text,
 } from '../wire/shape.js';
 import { NAME_LIMIT, portProtocolShape } from './common.js';
+import { allowShape } from './service.js';
 
 /** Most peers of a mesh: one for each index. */
 export const MESH_PEERS_LIMIT = NODE_INDEX_LAST;
@@ -80,6 +81,7 @@ export const meshServiceShape = record<MeshService>({
     }),
     NETWORKS_LIMIT,
   ),
+  allow: optional(allowShape),
 });
 
 export const meshMemberShape = record<MeshMember>({

@@ -1,6 +1,8 @@
 import type {
   ConfigReference,
   ContainerSpec,
+  AllowedPort,
+  AllowRule,
   EndpointSpec,
   FailureAction,
   HealthConfig,
@@ -22,6 +24,7 @@ import type {
   UpdateState,
   UpdateStatus,
 } from '../objects/service.js';
+import { ALLOW_PORTS_LIMIT, ALLOW_RULES_LIMIT } from '../validate/allow.js';
 import { PORTS_LIMIT } from '../validate/ports.js';
 import {
   choice,
@@ -261,9 +264,19 @@ export const portConfigShape = record<PortConfig>({
 
 export const portsShape = list(portConfigShape, PORTS_LIMIT);
 
+const allowRuleShape = record<AllowRule>({
+  From: text(),
+  Ports: optional(
+    list(record<AllowedPort>({ Protocol: portProtocolShape, Port: port }), ALLOW_PORTS_LIMIT),
+  ),
+});
+
+export const allowShape = list(allowRuleShape, ALLOW_RULES_LIMIT);
+
 export const endpointSpecShape = record<EndpointSpec>({
   Mode: optional(choice<NonNullable<EndpointSpec['Mode']>>({ vip: true, dnsrr: true })),
   Ports: optional(portsShape),
+  Allow: optional(allowShape),
 });
 
 const nothing = record<Record<string, never>>({});

@@ -1,5 +1,6 @@
 import { ApiError } from '../errors.js';
 import { type PortKey, publishedKey } from '../network/port-key.js';
+import { checkAllow } from './allow.js';
 import type { EndpointSpec, PortConfig } from '../objects/service.js';
 
 /** Most ports of one service. */
@@ -10,6 +11,7 @@ export const PORTS_LIMIT = 1000;
  * @throws ApiError INVALID_ARGUMENT
  */
 export function checkEndpoint(endpoint: EndpointSpec | undefined): void {
+  checkAllow(endpoint?.Allow);
   const ports = endpoint?.Ports ?? [];
   if (ports.length > PORTS_LIMIT) {
     throw new ApiError(

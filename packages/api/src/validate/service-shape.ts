@@ -164,6 +164,14 @@ const serviceBody = object({
         PublishMode: choice('ingress', 'host'),
       }),
     ),
+    Allow: list(
+      object({
+        From: text(),
+        Ports: list(
+          object({ Protocol: choice('tcp', 'udp', 'sctp'), Port: integer({ max: 65_535 }) }),
+        ),
+      }),
+    ),
   }),
 });
 

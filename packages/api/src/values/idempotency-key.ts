@@ -3,8 +3,6 @@
  * answer of the first (draft-ietf-httpapi-idempotency-key-header).
  */
 export const IDEMPOTENCY_KEY_HEADER = 'Idempotency-Key';
-/** The feature level from which managers store keys. Below it a repeated creation finds the name taken. */
-export const CREATION_KEYS_LEVEL = 4;
 /** Longest key, characters. */
 export const IDEMPOTENCY_KEY_LIMIT = 128;
 

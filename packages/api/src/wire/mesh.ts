@@ -1,4 +1,4 @@
-import type { PortProtocol } from '../objects/service.js';
+import type { AllowRule, PortProtocol } from '../objects/service.js';
 
 /**
  * Ports that nodes of the userspace backend give to tasks, which share their host's network: below the
@@ -59,11 +59,13 @@ export interface MeshServiceNetwork {
   readonly aliases: readonly string[];
 }
 
-/** A service on overlay networks. */
+/** A service on overlay networks, or one that only some may connect to. */
 export interface MeshService {
   readonly serviceId: string;
   readonly name: string;
   readonly networks: readonly MeshServiceNetwork[];
+  /** Who may open connections to its tasks; absent: everybody who reaches them. */
+  readonly allow?: readonly AllowRule[];
 }
 
 /** A task's addresses on one overlay network, without prefix lengths. */

@@ -1,10 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import {
-  backoffMs,
-  CREATION_KEYS_LEVEL,
-  formatIdempotencyKey,
-  IDEMPOTENCY_KEY_HEADER,
-} from '@swarm/api/client';
+import { backoffMs, formatIdempotencyKey, IDEMPOTENCY_KEY_HEADER } from '@swarm/api/client';
 import {
   type ApiClient,
   DaemonError,
@@ -85,14 +80,14 @@ function isDown(error: unknown): boolean {
 }
 
 /**
- * Whether the cluster stores keys. One with managers of an earlier version does not: there only a name keeps a
- * second attempt from making a second object.
+ * Whether what answers stores keys. Docker's own engine does not: there only a name keeps a second attempt from
+ * making a second object.
  */
 async function storesKeys(client: ApiClient): Promise<boolean> {
   type Info = { readonly Swarm?: { readonly FeatureLevel?: { readonly Current: number } } };
   try {
     const { Swarm } = await client.get<Info>('/info');
-    return (Swarm?.FeatureLevel?.Current ?? 0) >= CREATION_KEYS_LEVEL;
+    return Swarm?.FeatureLevel !== undefined;
   } catch (error) {
     if (isDown(error)) throw error;
     return false;

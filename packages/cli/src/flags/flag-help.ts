@@ -8,7 +8,7 @@ const GROUPS: readonly (readonly [string, RegExp])[] = [
   ],
   [
     'Network Options',
-    /^((publish|dns|dns-option|dns-search|host)(-add|-rm)?|endpoint-mode|hostname)$/,
+    /^((publish|dns|dns-option|dns-search|host)(-add|-rm)?|endpoint-mode|hostname|allow|allow-rm)$/,
   ],
   ['Placement Options', /^((constraint|placement-pref)(-add|-rm)?|replicas-max-per-node)$/],
   ['Resource Options', /^((limit|reserve)-.*|ulimit(-add|-rm)?|oom-score-adj)$/],

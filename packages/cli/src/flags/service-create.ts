@@ -1,5 +1,6 @@
 import type { ContainerSpec, Placement, ServiceMode, ServiceSpec, TaskSpec } from '@swarm/api';
 import { type Arguments, type Flags, UsageError } from '../command.js';
+import { createdAllow } from './allow.js';
 import { withHelp } from './flag-help.js';
 import { readEnvFile } from './env-file.js';
 import { distinct, type ListFlag } from './list-change.js';
@@ -8,7 +9,7 @@ import { parseMount } from './mount.js';
 import { parseNetwork } from './network.js';
 import { HOST, MOUNT, NETWORK, PREFERENCE, portList, ULIMIT } from './object-lists.js';
 import { parsePublish } from './publish.js';
-import { COMMON_SERVICE_FLAGS, LIST_FLAGS } from './service-flags.js';
+import { ALLOW_ABOUT, COMMON_SERVICE_FLAGS, LIST_FLAGS } from './service-flags.js';
 import {
   applyContainerFlags,
   applyTaskFlags,
@@ -23,6 +24,7 @@ export const CREATE_FLAGS: Flags = withHelp({
   ...Object.fromEntries(
     Object.entries(LIST_FLAGS).map(([name, flag]) => [name, { type: 'list', ...flag } as const]),
   ),
+  allow: { type: 'list', about: ALLOW_ABOUT },
   'env-file': {
     type: 'list',
     about: 'read environment variables from a file',
@@ -57,6 +59,7 @@ export function createSpec(args: Arguments, env: NodeJS.ProcessEnv): ServiceSpec
   const rollback = updateConfig(args, 'rollback', undefined);
   const ports = distinct(portList([]), args.list('publish').flatMap(parsePublish));
   const endpointMode = args.string('endpoint-mode') as 'vip' | undefined;
+  const allow = createdAllow(args.list('allow'));
   return {
     Name: args.string('name') ?? '',
     Labels: parsePairs(args.list('label')),
@@ -64,12 +67,13 @@ export function createSpec(args: Arguments, env: NodeJS.ProcessEnv): ServiceSpec
     Mode: mode,
     ...(update === undefined ? {} : { UpdateConfig: update }),
     ...(rollback === undefined ? {} : { RollbackConfig: rollback }),
-    ...(ports.length === 0 && endpointMode === undefined
+    ...(ports.length === 0 && endpointMode === undefined && allow === undefined
       ? {}
       : {
           EndpointSpec: {
             Mode: endpointMode ?? 'vip',
             ...(ports.length === 0 ? {} : { Ports: ports }),
+            ...(allow === undefined ? {} : { Allow: allow }),
           },
         }),
   };

@@ -107,6 +107,10 @@ export const COMMON_SERVICE_FLAGS: Flags = {
 };
 
 /** Flags that take a list on create and have an `-add`/`-rm` pair on update. */
+/** `--allow` of create and update. */
+export const ALLOW_ABOUT =
+  'who may connect to the tasks: SERVICE[:PORT], NETWORK[:PORT] or any[:PORT]; none for nobody, open for no rules';
+
 export const LIST_FLAGS: Readonly<
   Record<string, { readonly about: string; readonly short?: string }>
 > = {

@@ -7,6 +7,7 @@ import type {
   TaskSpec,
 } from '@swarm/api';
 import { type Arguments, type Flags, UsageError } from '../command.js';
+import { ALLOW, changedAllow } from './allow.js';
 import { withHelp } from './flag-help.js';
 import { changeList, distinct, type ListFlag } from './list-change.js';
 import { assign, environment, hostLine, parsePreference, parseUlimit } from './lists.js';
@@ -14,7 +15,7 @@ import { parseMount } from './mount.js';
 import { HOST, hostLines, MOUNT, NETWORK, PREFERENCE, portList, ULIMIT } from './object-lists.js';
 import { parseNetwork } from './network.js';
 import { parsePublish } from './publish.js';
-import { COMMON_SERVICE_FLAGS, LIST_FLAGS } from './service-flags.js';
+import { ALLOW_ABOUT, COMMON_SERVICE_FLAGS, LIST_FLAGS } from './service-flags.js';
 import {
   applyContainerFlags,
   applyTaskFlags,
@@ -47,6 +48,11 @@ export const UPDATE_FLAGS: Flags = withHelp({
         [`${name}-rm`, { type: 'list', about: `remove: ${about}` } as const],
       ]),
   ),
+  allow: { type: 'list', about: ALLOW_ABOUT },
+  'allow-rm': {
+    type: 'list',
+    about: 'remove rules: a source with a port, or a source for all of its rules',
+  },
   args: { type: 'string', about: 'command arguments' },
   'cap-add': { type: 'list', about: 'Linux capabilities to add' },
   'cap-drop': { type: 'list', about: 'Linux capabilities to drop' },
@@ -196,11 +202,20 @@ function updateEndpoint(
 ): void {
   const mode = args.string('endpoint-mode') as 'vip' | undefined;
   const ports = change(portList(assigned), spec.EndpointSpec?.Ports, parsePublish);
-  if (mode === undefined && ports === undefined) return;
+  const rules = { added: args.list('allow'), removed: args.list('allow-rm') };
+  const changesRules = rules.added.length + rules.removed.length > 0;
+  if (mode === undefined && ports === undefined && !changesRules) return;
+  const { Allow: old, ...endpoint } = spec.EndpointSpec ?? {};
+  const allow = changesRules
+    ? changedAllow(old, rules, (items, added) =>
+        changeList(ALLOW, `service ${spec.Name}`, items, { removed: rules.removed, added }),
+      )
+    : old;
   spec.EndpointSpec = {
-    ...spec.EndpointSpec,
+    ...endpoint,
     ...(mode === undefined ? {} : { Mode: mode }),
-    Ports: ports ?? spec.EndpointSpec?.Ports ?? [],
+    Ports: ports ?? endpoint.Ports ?? [],
+    ...(allow === undefined ? {} : { Allow: allow }),
   };
 }
 

@@ -11,6 +11,7 @@ import type {
   UpdateConfig,
   UpdateStatus,
 } from '@swarm/api';
+import { shownRules } from '../flags/allow.js';
 import { goDuration, humanBytes, humanDuration } from './time.js';
 
 /**
@@ -38,6 +39,8 @@ export function prettyService(service: ShownService, nowMs: number): string {
   const networks = (task.Networks ?? []).map(({ Target }) => Target);
   if (networks.length > 0) lines.push(`Networks:\t${networks.join(' ')}`);
   lines.push(`Endpoint Mode:\t${spec.EndpointSpec?.Mode ?? 'vip'}`);
+  const allow = spec.EndpointSpec?.Allow;
+  if (allow !== undefined) lines.push(`Allowed:\t${shownRules(allow).join(' ') || 'nobody'}`);
   const ports = service.Endpoint.Ports ?? [];
   if (ports.length > 0)
     lines.push('Ports:', ...ports.flatMap((port) => prettyPort(port, service.PortConflicts ?? [])));

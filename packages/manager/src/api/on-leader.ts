@@ -1,14 +1,12 @@
 import {
   ApiError,
   type Clock,
-  CREATION_KEYS_LEVEL,
   type ErrorCode,
   formatIdempotencyKey,
   IDEMPOTENCY_KEY_HEADER,
   pause,
 } from '@swarm/api';
 import { AnswerLostError } from '@swarm/http';
-import { levelOf } from '../store/feature-levels.js';
 import { OUT_OF_SEQUENCE } from '../store/errors.js';
 import { freshState, LEADER_POLL_MS, noQuorum, stopping } from './gate.js';
 import type { ManagerAccess } from './manager-access.js';
@@ -45,7 +43,7 @@ export async function onLeader(
     // The manager that forwarded it knows the next leader, or soon will.
     if (isForwarded && !manager.isLeader())
       throw new ApiError('NO_QUORUM', 'this manager does not lead any more: try again');
-    const isRepeatable = !isForwarded && isSafeAgain(repeat, manager);
+    const isRepeatable = !isForwarded && repeat !== undefined;
     if (manager.quorum().state === 'ok') {
       const wasLeader = manager.isLeader();
       try {
@@ -123,10 +121,6 @@ async function whileLeading(clock: Clock, manager: ManagerAccess, work: Promise<
   } finally {
     isOver = true;
   }
-}
-
-function isSafeAgain(repeat: Route['repeat'], { store }: ManagerAccess): boolean {
-  return repeat === 'key' ? levelOf(store.cluster()) >= CREATION_KEYS_LEVEL : repeat !== undefined;
 }
 
 function isNotDone(error: ApiError): boolean {

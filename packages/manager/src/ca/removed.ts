@@ -5,7 +5,7 @@ import type { View } from '../store/store.js';
 /** Whether the node was removed, and the cluster remembers it: until a week after its last certificate expires. */
 export function isRemoved(view: View, nodeId: string): boolean {
   if (view.get('removed-node', nodeId) !== undefined) return true;
-  // Of a cluster below feature level 4, or not moved yet.
+  // Of a cluster from before feature level 4, not moved yet.
   return Object.hasOwn(view.cluster()?.Private.RemovedNodes ?? {}, nodeId);
 }
 

@@ -16,8 +16,9 @@ import type { View } from '../store/store.js';
 import { peerWithTraffic } from './mesh-peers.js';
 
 /**
- * A service as tasks on its overlay networks find it; undefined when it is on none, or is being removed. A network
- * whose virtual address is not allocated yet is left out: until then its name is not known there.
+ * A service as tasks on its overlay networks find it, and who may connect to it; undefined when it is on none and
+ * open, or is being removed. A network whose virtual address is not allocated yet is left out: until then its name
+ * is not known there.
  */
 export function meshService(view: View, service: Service): MeshService | undefined {
   if (service.PendingDelete === true) return undefined;
@@ -32,8 +33,14 @@ export function meshService(view: View, service: Service): MeshService | undefin
     const aliases = Aliases ?? [];
     networks.set(network.ID, { networkId: network.ID, vips, aliases });
   }
-  if (networks.size === 0) return undefined;
-  return { serviceId: service.ID, name: Name, networks: [...networks.values()] };
+  const allow = EndpointSpec?.Allow;
+  if (networks.size === 0 && allow === undefined) return undefined;
+  return {
+    serviceId: service.ID,
+    name: Name,
+    networks: [...networks.values()],
+    ...(allow !== undefined && { allow }),
+  };
 }
 
 function vipsOn({ Endpoint }: Service, networkId: string): string[] {

@@ -1,6 +1,5 @@
 import type { Cluster, Node } from '@swarm/api';
 import { isRemoved } from '../ca/removed.js';
-import { levelOf, REMOVED_NODES_LEVEL } from '../store/feature-levels.js';
 import type { Transaction, View } from '../store/store.js';
 
 /** How long past its expiry a removed node's certificate is refused: clocks of hosts differ. */
@@ -27,29 +26,21 @@ export function refuseNode(
   node: Pick<Node, 'ID' | 'CertificateExpiresAt'>,
   nowMs: number,
 ): void {
-  const cluster = transaction.cluster();
-  if (cluster === undefined || isRemoved(transaction, node.ID)) return;
+  if (transaction.cluster() === undefined || isRemoved(transaction, node.ID)) return;
   const expires = Date.parse(node.CertificateExpiresAt ?? '');
   const untilMs =
     (Number.isNaN(expires) ? nowMs + UNKNOWN_LIFE_MS : expires) + REFUSE_AFTER_EXPIRY_MS;
   const Until = new Date(untilMs).toISOString();
-  if (levelOf(cluster) >= REMOVED_NODES_LEVEL) {
-    transaction.create('removed-node', { ID: node.ID, Until });
-    return;
-  }
-  updateRemoved(transaction, cluster, {
-    ...cluster.Private.RemovedNodes,
-    [node.ID]: { Until },
-  });
+  transaction.create('removed-node', { ID: node.ID, Until });
 }
 
 /**
- * Makes entries of the cluster's object, where they were below feature level 4, objects of their own.
+ * Makes entries of the cluster's object, from before feature level 4, objects of their own.
  * @returns whether there may be more
  */
 export function moveRemoved(transaction: Transaction): boolean {
   const cluster = transaction.cluster();
-  if (cluster === undefined || levelOf(cluster) < REMOVED_NODES_LEVEL) return false;
+  if (cluster === undefined) return false;
   const all = Object.entries(cluster.Private.RemovedNodes);
   if (all.length === 0) return false;
   for (const [ID, { Until }] of all.slice(0, AT_ONCE)) {
@@ -67,15 +58,6 @@ export function expiredRemoved(view: View, nowMs: number): string[] {
     if (Date.parse(Until) <= nowMs) expired.push(ID);
   }
   return expired;
-}
-
-/** Forgets removed nodes of the cluster's object whose certificates have expired. */
-export function pruneRemoved(transaction: Transaction, nowMs: number): void {
-  const cluster = transaction.cluster();
-  if (cluster === undefined) return;
-  const removed = Object.entries(cluster.Private.RemovedNodes);
-  const kept = removed.filter(([, { Until }]) => Date.parse(Until) > nowMs);
-  if (kept.length < removed.length) updateRemoved(transaction, cluster, Object.fromEntries(kept));
 }
 
 function updateRemoved(

@@ -6,7 +6,7 @@ import type { StoreChange, View } from '../store/store.js';
 import type { Member } from './can-demote.js';
 import { Departures } from './departures.js';
 import type { Membership } from './membership.js';
-import { expiredRemoved, moveRemoved, pruneRemoved, refuseNode } from './remove-node.js';
+import { expiredRemoved, moveRemoved, refuseNode } from './remove-node.js';
 import { RoleNotes } from './role-notes.js';
 
 /** Interval between passes without events: retries what failed and notices what has no event. */
@@ -182,7 +182,6 @@ class RoleManagerRun {
     const { store, clock } = this.#context;
     await this.#moveRemoved();
     if (clock.monotonicMs() < this.#lookAgainMs) return;
-    await this.#writer.write([(transaction) => pruneRemoved(transaction, clock.now())]);
     const expired = expiredRemoved(store, clock.now());
     await this.#writer.write(
       expired.map((ID) => (transaction) => {

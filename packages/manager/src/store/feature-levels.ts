@@ -1,7 +1,6 @@
 import {
   ApiError,
   type Cluster,
-  CREATION_KEYS_LEVEL,
   featureLevelProblem,
   FIRST_FEATURE_LEVEL,
   PROGRAM,
@@ -31,20 +30,12 @@ export interface FeatureLevels {
   readonly fields: readonly FieldLevel[];
 }
 
-/** From here on a removed node is an object of its own; below, an entry of the cluster's. */
-export const REMOVED_NODES_LEVEL = 4;
-
 export const FEATURE_LEVELS: FeatureLevels = {
-  kinds: { 'removed-node': REMOVED_NODES_LEVEL },
+  kinds: {},
   actions: {},
   fields: [
-    // What nodes report. Without it, a published port says nothing of the nodes that do not serve it.
-    { kind: 'node', path: 'Description.ListenPort', level: 4, below: 'omit' },
-    { kind: 'node', path: 'Description.PortConflicts', level: 4, below: 'omit' },
-    // Without it a new leader takes whichever of two hosts with one identity comes first.
-    { kind: 'node', path: 'Status.Instance', level: 4, below: 'omit' },
-    // Without it a repeated creation finds the name taken.
-    { kind: 'service', path: 'Creation', level: CREATION_KEYS_LEVEL, below: 'omit' },
+    // Without it a service is open to everybody.
+    { kind: 'service', path: 'Spec.EndpointSpec.Allow', level: 5, below: 'refuse' },
   ],
 };
 

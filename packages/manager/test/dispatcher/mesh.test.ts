@@ -498,3 +498,15 @@ test('no node is told of a port that the cluster needs, whatever a service was g
   await put(store, 'service', serviceDraft('old', { Endpoint: { Spec: {}, Ports } }));
   t.deepEqual(ports(), [8080]);
 });
+
+test('who may connect to a service is told to nodes, on overlay networks or not', async (t) => {
+  const store = createTestStore();
+  const Allow = [{ From: 'web', Ports: [{ Protocol: 'tcp' as const, Port: 80 }] }];
+  const service = serviceDraft('s1');
+  const Spec = { ...service.Spec, EndpointSpec: { Allow } };
+  await put(store, 'service', { ...service, Spec });
+  const { Name } = service.Spec;
+  t.deepEqual(meshState(store, 1).services, [
+    { serviceId: 's1', name: Name, networks: [], allow: Allow },
+  ]);
+});

@@ -1,12 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import {
-  type Cluster,
-  type Node,
-  type NodeRole,
-  type NodeState,
-  PROGRAM,
-  silentLogger,
-} from '@swarm/api';
+import { type Cluster, type Node, type NodeRole, type NodeState, silentLogger } from '@swarm/api';
 import test, { type ExecutionContext } from 'ava';
 import {
   canDemote,
@@ -81,14 +74,10 @@ class Group implements Membership {
   }
 }
 
-async function world(
-  t: ExecutionContext,
-  group: Group,
-  FeatureLevel = PROGRAM.FeatureLevel.Newest,
-) {
+async function world(t: ExecutionContext, group: Group) {
   const clock = new VirtualClock(START_MS);
   const store = createTestStore({ clock });
-  await put(store, 'cluster', { ...(await clusterDraft(await root(clock.now()))), FeatureLevel });
+  await put(store, 'cluster', await clusterDraft(await root(clock.now())));
   for (const { nodeId, raftId, address } of group.list) {
     await put(
       store,
@@ -343,7 +332,7 @@ test('a removed node’s certificate is refused until a week after it expires, i
   t.deepEqual(removed(), []);
 });
 
-test('from feature level 4 on a removed node is an object of its own, until its certificates have expired', async (t) => {
+test('a removed node is an object of its own, until its certificates have expired', async (t) => {
   const { clock, store, loop } = await world(t, new Group([member(1)]));
   const day = 24 * 60 * 60 * 1000;
   const CertificateExpiresAt = new Date(clock.now() + 10 * day).toISOString();
@@ -362,25 +351,20 @@ test('from feature level 4 on a removed node is an object of its own, until its 
   t.is(store.count('removed-node'), 0);
 });
 
-test('when the cluster rises to level 4, nodes that were removed before become objects, and stay refused', async (t) => {
-  const { clock, store, loop } = await world(t, new Group([member(1)]), 3);
+test('nodes that were removed before they were objects become objects, and stay refused', async (t) => {
+  const { clock, store, loop } = await world(t, new Group([member(1)]));
   const [{ ID }] = [...store.list('cluster')] as [Cluster];
   const Until = new Date(clock.now() + 1e9).toISOString();
   const RemovedNodes = Object.fromEntries(
     Array.from({ length: 250 }, (_, i) => [`old${i}`, { Until }]),
   );
-  const write = (FeatureLevel: number) =>
-    patch(store, 'cluster', ID, (cluster) => ({
-      ...cluster,
-      FeatureLevel,
-      Private: { ...cluster.Private, RemovedNodes },
-    }));
-  await write(3);
-  loop.start();
-  await clock.advance(10_000);
+  await patch(store, 'cluster', ID, (cluster) => ({
+    ...cluster,
+    Private: { ...cluster.Private, RemovedNodes },
+  }));
   t.is(store.count('removed-node'), 0);
   t.throws(() => refuseRemoved(store, 'old7'));
-  await write(4);
+  loop.start();
   await clock.advance(10_000);
   t.is(store.count('removed-node'), 250);
   t.deepEqual(store.cluster()!.Private.RemovedNodes, {});

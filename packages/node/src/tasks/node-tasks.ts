@@ -15,7 +15,13 @@ import {
   portKey,
   PROGRAM,
 } from '@swarm/api';
-import { createMesh, type Mesh, systemKernel, systemSockets } from '@swarm/routing-mesh';
+import {
+  createMesh,
+  type Mesh,
+  systemKernel,
+  systemResolver,
+  systemSockets,
+} from '@swarm/routing-mesh';
 import { Agent, agentDatabase, managersFile, type Runtime } from '@swarm/worker';
 import { WebSocket } from 'ws';
 import {
@@ -180,6 +186,7 @@ async function startWith(runtime: Runtime, options: NodeTasksOptions): Promise<N
     ownPorts: () => [portKey('tcp', options.listenPort()), portKey('udp', options.dataPathPort)],
     kernel: systemKernel(),
     sockets: systemSockets(),
+    resolver: systemResolver({ folder: join(options.folder, 'names') }),
     random,
     logger,
     clock,

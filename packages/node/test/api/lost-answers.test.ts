@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import test, { type ExecutionContext } from 'ava';
-import { CREATION_KEYS_LEVEL } from '@swarm/api';
 import { until } from '@swarm/sim';
 import { call, type Reply } from './support/client.js';
 import { type Running, serviceBody, start, type StartOptions } from './support/fake-node.js';
@@ -95,14 +94,6 @@ test('when every answer is lost, the error says that the service may exist', asy
   t.is(services(leader).length, 1);
   const keyed = await create(follower, 'web2', { 'idempotency-key': 'k' });
   t.regex(keyed.message, /or send the same request with the same Idempotency-Key$/);
-});
-
-test('below the level that stores keys, a lost creation is not sent again', async (t) => {
-  const { leader, follower } = await pair(t, 1, { featureLevel: CREATION_KEYS_LEVEL - 1 });
-  const reply = await create(follower, 'web');
-  t.is(code(reply), 'TIMEOUT');
-  t.regex(reply.message, /^the leader went away before it answered .*: it may have done this/);
-  t.is(services(leader).length, 1);
 });
 
 test('an update whose answer is lost is refused the second time, and the error says why', async (t) => {

@@ -1,8 +1,11 @@
 import { type IpAddress, isIpv6 } from '@swarm/api';
 import type { NetnsPath } from '../attachment.js';
-import { type Line, line, word } from '../kernel/words.js';
+import type { CheckedOverlay } from '../checked.js';
+import { type Line, line, type Word, word } from '../kernel/words.js';
 import {
   type NetworkId,
+  parseNetworkId,
+  parseTaskId,
   TASK_GATEWAY,
   TASK_GATEWAY_V6,
   TASK_TABLE_BASE,
@@ -11,14 +14,19 @@ import {
   taskLinkName,
   taskMacs,
 } from '../layout.js';
+import type { NetworkTraits } from './task-links.js';
 
 /** One link of a task. */
 export interface LinkPlan {
   readonly taskId: TaskId;
   readonly networkId: NetworkId;
   readonly netns: NetnsPath;
-  /** Position of the network among the task's, from 0. The first has the task's default routes. */
+  /** Position of the network among the task's, from 0. */
   readonly place: number;
+  /** Undefined for the ingress network. */
+  readonly overlay: CheckedOverlay | undefined;
+  /** The families whose default route in the task leads through it. */
+  readonly isGateway: { readonly v4: boolean; readonly v6: boolean };
   readonly addresses: readonly [IpAddress, ...IpAddress[]];
   readonly mtuBytes: number;
 }
@@ -46,14 +54,14 @@ export interface LinkCommands {
  * The MACs come from the link's first address; any of them would do (see `taskMacs`).
  */
 export function linkCommands(plan: LinkPlan): LinkCommands {
-  const { taskId, networkId, netns, place, addresses, mtuBytes } = plan;
+  const { taskId, networkId, netns, place, overlay, isGateway, addresses, mtuBytes } = plan;
   const link = taskLinkName(taskId, place);
   const device = taskDeviceName(place);
   const mac = taskMacs(addresses[0]);
   const v4: FamilyCommands = {
     outside: [
       line`link add ${link} address ${mac.host} mtu ${mtuBytes} type veth peer name ${device} address ${mac.task} mtu ${mtuBytes} netns ${netns}`,
-      line`link set ${link} addrgenmode none alias ${word(`${taskId}:${networkId}`)} up`,
+      line`link set ${link} addrgenmode none alias ${aliasOf(taskId, networkId, overlay)} up`,
     ],
     inside: [line`link set lo up`, line`link set ${device} up`],
     before: [],
@@ -69,22 +77,59 @@ export function linkCommands(plan: LinkPlan): LinkCommands {
     // Nobody else can have the address, so an IPv6 one works at once.
     const how = isIpv6(address) ? line`nodad` : line`scope global`;
     inside.push(line`addr add ${alone} dev ${device} ${how}`);
-    if (place === 0) continue;
-    // Packets from an address of a link after the first leave through that link.
+    if (isIpv6(address) ? isGateway.v6 : isGateway.v4) continue;
+    // Packets from an address of another link than that of the default route leave through that link.
     const rule = line`from ${address} lookup ${TASK_TABLE_BASE + place}`;
     before.push(line`rule del ${rule}`);
     inside.push(line`rule add ${rule}`);
   }
-  for (const [{ inside }, gateway, first] of [
-    [v4, TASK_GATEWAY, addresses.find((address) => !isIpv6(address))],
-    [v6, TASK_GATEWAY_V6, addresses.find(isIpv6)],
+  for (const [{ inside }, gateway, isMain, first] of [
+    [v4, TASK_GATEWAY, isGateway.v4, addresses.find((address) => !isIpv6(address))],
+    [v6, TASK_GATEWAY_V6, isGateway.v6, addresses.find(isIpv6)],
   ] as const) {
     if (first === undefined) continue;
-    const table = place === 0 ? line`table main` : line`table ${TASK_TABLE_BASE + place}`;
-    inside.push(
-      line`neigh replace ${gateway} lladdr ${mac.host} dev ${device} nud permanent`,
-      line`route replace default via ${gateway} dev ${device} onlink src ${first} ${table}`,
-    );
+    const way = line`via ${gateway} dev ${device} onlink src ${first}`;
+    const own = line`table ${TASK_TABLE_BASE + place}`;
+    inside.push(line`neigh replace ${gateway} lladdr ${mac.host} dev ${device} nud permanent`);
+    for (const subnet of overlay?.subnets ?? []) {
+      if (subnet.isIpv6 !== isIpv6(first)) continue;
+      inside.push(line`route replace ${word(`${subnet}`)} ${way} table main`);
+      if (!isMain) inside.push(line`route replace ${word(`${subnet}`)} ${way} ${own}`);
+    }
+    if (isMain) inside.push(line`route replace default ${way} table main`);
+    else if (overlay?.isInternal === true)
+      inside.push(line`route replace unreachable default ${own}`);
+    else inside.push(line`route replace default ${way} ${own}`);
   }
   return { v4, v6 };
+}
+
+/** Marks of the alias of a link to an overlay network. */
+const OVERLAY = 'o';
+const INTERNAL = 'i';
+const ENCRYPTED = 'e';
+
+/** `TASK:NETWORK`, and of an overlay network what a restarted daemon has to know of it: `TASK:NETWORK:oi`. */
+function aliasOf(taskId: TaskId, networkId: NetworkId, overlay: CheckedOverlay | undefined): Word {
+  const traits =
+    overlay === undefined
+      ? ''
+      : `:${OVERLAY}${overlay.isInternal ? INTERNAL : ''}${overlay.isEncrypted ? ENCRYPTED : ''}`;
+  return word(`${taskId}:${networkId}${traits}`);
+}
+
+/** What the alias of a link says. Links of earlier versions only have the task's id. */
+export function readAlias(alias: string | undefined): {
+  taskId: TaskId | undefined;
+  networkId: NetworkId | undefined;
+  traits: NetworkTraits | undefined;
+} {
+  const [taskId, networkId, traits = ''] = alias?.split(':') ?? [];
+  return {
+    taskId: parseTaskId(taskId),
+    networkId: parseNetworkId(networkId),
+    traits: traits.startsWith(OVERLAY)
+      ? { isInternal: traits.includes(INTERNAL), isEncrypted: traits.includes(ENCRYPTED) }
+      : undefined,
+  };
 }

@@ -13,7 +13,13 @@ export class SharedNetwork implements TaskLinks {
   async attach({ taskId, attachments }: LinkWishes): Promise<void> {
     this.#links.set(
       taskId,
-      attachments.map(({ networkId, addresses }) => ({ taskId, networkId, addresses })),
+      attachments.map(({ networkId, addresses }, place) => ({
+        taskId,
+        networkId,
+        place,
+        traits: undefined,
+        addresses,
+      })),
     );
   }
 

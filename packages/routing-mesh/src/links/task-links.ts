@@ -1,5 +1,5 @@
 import type { IpAddress } from '@swarm/api';
-import type { CheckedAttachment, CheckedPeer } from '../checked.js';
+import type { CheckedAttachment, CheckedOverlay, CheckedPeer } from '../checked.js';
 import type { NetworkId, TaskId } from '../layout.js';
 
 /** What to link a task with. */
@@ -13,12 +13,19 @@ export interface LinkWishes {
   readonly mtuBytes: number;
 }
 
+/** What a link says of its overlay network. */
+export type NetworkTraits = Pick<CheckedOverlay, 'isInternal' | 'isEncrypted'>;
+
 /** A task's link to one network, as found: all that a restarted daemon has to know. */
 export interface FoundLink {
   /** Undefined if somebody else made the link, or changed it. */
   readonly taskId: TaskId | undefined;
   /** Undefined if the link does not say. */
   readonly networkId: NetworkId | undefined;
+  /** Position of the network among the task's. */
+  readonly place: number;
+  /** Of an overlay network; undefined for the ingress network. */
+  readonly traits: NetworkTraits | undefined;
   /** Addresses that are routed to it. */
   readonly addresses: readonly IpAddress[];
 }

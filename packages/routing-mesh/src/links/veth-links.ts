@@ -18,12 +18,13 @@ import {
   isTaskLinkName,
   type LinkName,
   type NetworkId,
-  parseNetworkId,
   parseTaskId,
+  placeOfLink,
   type TaskId,
   taskLinkName,
 } from '../layout.js';
-import { linkCommands, type LinkPlan } from './link-commands.js';
+import { gatewayPlace } from './gateway.js';
+import { linkCommands, type LinkPlan, readAlias } from './link-commands.js';
 import type { FoundLink, LinkWishes, TaskLinks } from './task-links.js';
 
 /** IP version, for `ip`. */
@@ -123,12 +124,25 @@ export class VethLinks implements TaskLinks {
         );
       }
     }
+    const gateways = {
+      v4: gatewayPlace(attachments, (address) => !isIpv6(address)),
+      v6: gatewayPlace(attachments, isIpv6),
+    };
     return attachments.map(({ networkId, overlay, addresses }, place) => {
       const [first, ...more] = addresses;
       // Those on an overlay network are known to be in one of its subnets.
       if (overlay === undefined)
         for (const address of addresses) this.#checkAddress(taskId, address);
-      return { taskId, networkId, netns: path, place, addresses: [first, ...more], mtuBytes };
+      return {
+        taskId,
+        networkId,
+        netns: path,
+        place,
+        overlay,
+        isGateway: { v4: place === gateways.v4, v6: place === gateways.v6 },
+        addresses: [first, ...more],
+        mtuBytes: Math.min(mtuBytes, overlay?.mtuBytes ?? mtuBytes),
+      };
     });
   }
 
@@ -212,12 +226,10 @@ export class VethLinks implements TaskLinks {
     const found: NamedLink[] = [];
     for (const { ifname, ifalias } of links) {
       if (!isTaskLinkName(ifname)) continue;
-      // Links of earlier versions only have the task's id.
-      const [taskId, networkId] = ifalias?.split(':') ?? [];
       found.push({
         link: ifname,
-        taskId: parseTaskId(taskId),
-        networkId: parseNetworkId(networkId),
+        ...readAlias(ifalias),
+        place: placeOfLink(ifname),
         addresses: addresses.get(ifname) ?? [],
       });
     }

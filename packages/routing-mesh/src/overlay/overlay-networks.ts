@@ -1,5 +1,6 @@
-import type { CheckedPeer, CheckedTask } from '../checked.js';
+import type { CheckedOverlay, CheckedPeer, CheckedTask } from '../checked.js';
 import type { TaskId } from '../layout.js';
+import type { FoundLink } from '../links/task-links.js';
 import type { NetworkView } from './network-view.js';
 
 /** The part of a state that overlay networks get. */
@@ -20,6 +21,12 @@ export interface OverlaySlice {
 export interface OverlayNetworks {
   start(self: CheckedPeer): Promise<void>;
 
+  /**
+   * Takes over tasks that an earlier process attached, as their links say.
+   * @returns their networks; without the names
+   */
+  adopt(links: readonly FoundLink[]): Promise<ReadonlyMap<TaskId, readonly CheckedOverlay[]>>;
+
   /** Leads this node's tasks to exactly these members and services, at the latest once the transaction is committed. */
   apply(slice: OverlaySlice): Promise<void>;
 
@@ -35,6 +42,12 @@ export interface OverlayNetworks {
   /** Ignores a task that it does not know. */
   detach(taskIds: readonly TaskId[]): Promise<void>;
 
+  /**
+   * Restores what somebody removed.
+   * @returns whether anything was missing
+   */
+  repair(): Promise<boolean>;
+
   /** `keep` leaves the kernel as it is. */
   close(options: { readonly keep: boolean }): Promise<void>;
 }
@@ -42,6 +55,7 @@ export interface OverlayNetworks {
 /** For nodes without links of their own: a task on an overlay network is refused. */
 export const noOverlayNetworks: OverlayNetworks = {
   start: async () => {},
+  adopt: async () => new Map(),
   apply: async () => {},
   settle: async () => {},
   async attach({ taskId, attachments }) {
@@ -52,5 +66,6 @@ export const noOverlayNetworks: OverlayNetworks = {
     );
   },
   detach: async () => {},
+  repair: async () => false,
   close: async () => {},
 };

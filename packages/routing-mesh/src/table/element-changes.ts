@@ -1,11 +1,12 @@
 import { UnsafeCommandError } from '../kernel/words.js';
 import { TABLE } from '../layout.js';
+import { type Family, IPV4 } from './family.js';
 
 /** Elements per statement; keeps the parser's memory flat in bulk loads. */
 const ELEMENTS_PER_STATEMENT = 2000;
 
-/** Characters of an element: nothing that could end it, or its statement. */
-const ELEMENT = /^[0-9a-z][0-9a-z.:/ ]*$/;
+/** Characters of an element: nothing that could end it, or its statement. Names of tasks' links are quoted. */
+const ELEMENT = /^(?:"swt[0-9A-Za-z-]+"|[0-9a-z])(?: |[0-9a-z.:/])*$/;
 
 /** Sets and maps of the table whose elements change. */
 export type SetName =
@@ -20,12 +21,38 @@ export type SetName =
   | 'slots'
   | 'endpoints'
   | 'multi'
-  | 'host_ports';
+  | 'host_ports'
+  | WallSetName
+  | VipSetName;
 
-/** Collects changes of set elements, to write them as one transaction. */
+/** Those of the walls between overlay networks. */
+export type WallSetName =
+  | 'networks'
+  | 'here'
+  | 'own'
+  | 'joined'
+  | 'walled'
+  | 'internal'
+  | 'senders'
+  | 'selves';
+/** Those of virtual addresses. */
+export type VipSetName =
+  | 'vip_narrow'
+  | 'vip_wide'
+  | 'vip_closed'
+  | 'vip_slots'
+  | 'vip_members'
+  | 'vip_multi';
+
+/** Collects changes of set elements of one table, to write them as one transaction. */
 export class ElementChanges {
+  readonly #family: Family;
   readonly #deleted = new Map<SetName, string[]>();
   readonly #added = new Map<SetName, string[]>();
+
+  constructor(family = IPV4) {
+    this.#family = family;
+  }
 
   /** @throws UnsafeCommandError */
   add(set: SetName, element: string): void {
@@ -43,7 +70,8 @@ export class ElementChanges {
 
   /** The nft text: deletions first, so that an element whose value changes can be added. */
   text(): string {
-    return statements('delete', this.#deleted) + statements('add', this.#added);
+    const { name } = this.#family;
+    return statements(name, 'delete', this.#deleted) + statements(name, 'add', this.#added);
   }
 }
 
@@ -59,12 +87,16 @@ function append(map: Map<SetName, string[]>, key: SetName, value: string): void 
   else list.push(value);
 }
 
-function statements(verb: 'add' | 'delete', sets: ReadonlyMap<SetName, readonly string[]>): string {
+function statements(
+  family: Family['name'],
+  verb: 'add' | 'delete',
+  sets: ReadonlyMap<SetName, readonly string[]>,
+): string {
   let text = '';
   for (const [set, elements] of sets) {
     for (let i = 0; i < elements.length; i += ELEMENTS_PER_STATEMENT) {
       const part = elements.slice(i, i + ELEMENTS_PER_STATEMENT);
-      text += `${verb} element ip ${TABLE} ${set} { ${part.join(', ')} }\n`;
+      text += `${verb} element ${family} ${TABLE} ${set} { ${part.join(', ')} }\n`;
     }
   }
   return text;

@@ -5,28 +5,31 @@ import type { CheckedPeer } from '../checked.js';
 import type { Kernel } from '../kernel/kernel.js';
 import { type Nft, NftError } from '../kernel/nft.js';
 import { setSysctl } from '../kernel/sysctls.js';
-import { TABLE } from '../layout.js';
+import { TABLE, TIMEOUT_TABLE } from '../layout.js';
 import { ElementChanges } from './element-changes.js';
+import { type Family, IPV4, IPV6 } from './family.js';
 import { warnOfForeignDrops } from './foreign-firewall.js';
 import { referredChains, skeleton } from './ruleset.js';
 import type { TablePlace, TableSection } from './table-section.js';
-import { DELETE_TIMEOUT_TABLE, TIMEOUT_TABLE_CHECKS, timeoutTable } from './timeout-table.js';
+import { timeoutTable, timeoutTableChecks } from './timeout-table.js';
 import type { Transaction } from './transaction.js';
-
-const DELETE_TABLE = `add table ip ${TABLE}\ndelete table ip ${TABLE}\n`;
 
 export interface MeshTableOptions {
   readonly kernel: Kernel;
   readonly nft: Nft;
   /** If several have rules at one place, these follow this order. */
   readonly sections: readonly TableSection[];
+  /** Those of the table for IPv6. */
+  readonly sectionsV6: readonly TableSection[];
+  /** Whether there is to be a table for IPv6: most nodes need none, and not every kernel can have one. */
+  readonly isV6Wanted: () => boolean;
   readonly ingressNetwork: SubnetText;
   readonly dataPathPort: number;
   readonly logger: Logger;
 }
 
 /**
- * The mesh's one nftables table. Owns every write to it.
+ * The mesh's nftables tables: one for IPv4, and one for IPv6 while it is wanted. Owns every write to them.
  *
  * Invariants: calls do not overlap; the mesh that owns the parts ensures that. While `#holds` is `wanted`, the
  * table holds what the sections want, except for changes they have not handed over yet; otherwise the next
@@ -39,6 +42,8 @@ export class MeshTable implements Transaction {
   /** `earlier`: what another process left, which works until the first commit. */
   #holds: 'unknown' | 'earlier' | 'wanted' = 'unknown';
   #wasWritten = false;
+  /** Whether the kernel has the table for IPv6. */
+  #hasV6 = false;
 
   constructor(options: MeshTableOptions) {
     this.#options = options;
@@ -50,10 +55,11 @@ export class MeshTable implements Transaction {
     const isFirst = this.#place === undefined;
     this.#place = { self, ingressNetwork, dataPathPort };
     this.#holds = 'unknown';
+    if (isFirst) this.#hasV6 = (await this.#options.nft.check(deleteTable(IPV6, TABLE))) === '';
     if (!isFirst || !(await this.#isWhole())) return false;
     this.#holds = 'earlier';
     // Not part of the question: an earlier version may not have had it.
-    await this.#options.nft.run(timeoutTable(ingressNetwork));
+    await this.#options.nft.run(timeoutTable(IPV4, ingressNetwork));
     await this.#tuneConntrack();
     return true;
   }
@@ -63,9 +69,20 @@ export class MeshTable implements Transaction {
       await this.#writeWhole();
       return true;
     }
+    const { sections, sectionsV6, isV6Wanted } = this.#options;
     const changes = new ElementChanges();
-    for (const section of this.#options.sections) section.takeChanges(changes);
-    return this.#write(changes);
+    for (const section of sections) section.takeChanges(changes);
+    if (isV6Wanted() !== this.#hasV6) {
+      await this.#options.nft.run(`${changes.text()}${this.#wholeV6()}`).catch((error) => {
+        this.#holds = 'unknown';
+        throw error;
+      });
+      this.#hasV6 = isV6Wanted();
+      return false;
+    }
+    const changesV6 = new ElementChanges(IPV6);
+    if (this.#hasV6) for (const section of sectionsV6) section.takeChanges(changesV6);
+    return this.#write(changes.text() + changesV6.text());
   }
 
   /**
@@ -76,12 +93,12 @@ export class MeshTable implements Transaction {
   async patch(section: TableSection): Promise<boolean> {
     const changes = new ElementChanges();
     section.takeChanges(changes);
-    return this.#write(changes);
+    return this.#write(changes.text());
   }
 
   async repair(): Promise<boolean> {
     if (this.#holds === 'earlier') return false;
-    if (this.#holds === 'wanted' && (await this.#isWhole(TIMEOUT_TABLE_CHECKS))) return false;
+    if (this.#holds === 'wanted' && (await this.#isWhole({ withLimits: true }))) return false;
     this.#logger.warn({}, 'somebody flushed or changed the table; writing it again');
     await this.#writeWhole();
     return true;
@@ -89,15 +106,22 @@ export class MeshTable implements Transaction {
 
   async close({ keep }: { readonly keep: boolean }): Promise<void> {
     const { nft } = this.#options;
-    if (!keep) await nft.run(`${DELETE_TABLE}${DELETE_TIMEOUT_TABLE}`);
+    if (!keep) {
+      const families = this.#hasV6 ? [IPV4, IPV6] : [IPV4];
+      const tables = families.flatMap((family) => [
+        removeTable(family, TABLE),
+        removeTable(family, TIMEOUT_TABLE),
+      ]);
+      await nft.run(tables.join(''));
+    }
     nft.close();
   }
 
   /** @returns whether it wrote the whole table instead */
-  async #write(changes: ElementChanges): Promise<boolean> {
-    if (changes.empty) return false;
+  async #write(text: string): Promise<boolean> {
+    if (text === '') return false;
     try {
-      await this.#options.nft.run(changes.text());
+      await this.#options.nft.run(text);
       return false;
     } catch (error) {
       if (!(error instanceof NftError)) {
@@ -127,27 +151,48 @@ export class MeshTable implements Transaction {
       section.takeChanges(new ElementChanges());
       section.addAll(changes, place);
     }
+    const isV6Wanted = this.#options.isV6Wanted();
+    const v6 = isV6Wanted || this.#hasV6 ? this.#wholeV6() : '';
     await nft.run(
-      `${DELETE_TABLE}${skeleton(sections, place)}${changes.text()}${timeoutTable(place.ingressNetwork)}`,
+      `${removeTable(IPV4, TABLE)}${skeleton(sections, place, IPV4)}${changes.text()}${timeoutTable(IPV4, place.ingressNetwork)}${v6}`,
     );
     this.#holds = 'wanted';
+    this.#hasV6 = isV6Wanted;
     if (this.#wasWritten) return;
     this.#wasWritten = true;
     await warnOfForeignDrops(this.#options.kernel.run, this.#logger);
     await this.#tuneConntrack();
   }
 
+  /** What makes the table for IPv6 as wanted, or removes it. */
+  #wholeV6(): string {
+    const { sectionsV6, isV6Wanted } = this.#options;
+    const changes = new ElementChanges(IPV6);
+    for (const section of sectionsV6) {
+      section.takeChanges(new ElementChanges(IPV6));
+      section.addAll(changes, this.#place!);
+    }
+    if (!isV6Wanted()) return removeTable(IPV6, TABLE) + removeTable(IPV6, TIMEOUT_TABLE);
+    const rules = skeleton(sectionsV6, this.#place!, IPV6);
+    return removeTable(IPV6, TABLE) + rules + changes.text() + timeoutTable(IPV6);
+  }
+
   /**
    * Whether the rules exist: then the kernel refuses to delete the chains they refer to. Asking for a listing
    * instead would make nft read every element: 0.6 s and 90 MB with 1000 ports.
    */
-  async #isWhole(alsoRefused: readonly string[] = []): Promise<boolean> {
-    const refused = [
-      ...referredChains(this.#options.sections, this.#place!).map(
-        (chain) => `delete chain ip ${TABLE} ${chain}\n`,
-      ),
-      ...alsoRefused,
+  async #isWhole({ withLimits } = { withLimits: false }): Promise<boolean> {
+    const { sections, sectionsV6 } = this.#options;
+    const tables = [
+      { family: IPV4, of: sections },
+      ...(this.#hasV6 && this.#holds === 'wanted' ? [{ family: IPV6, of: sectionsV6 }] : []),
     ];
+    const refused = tables.flatMap(({ family, of }) => [
+      ...referredChains(of, this.#place!).map(
+        (chain) => `delete chain ${family.name} ${TABLE} ${chain}\n`,
+      ),
+      ...(withLimits ? timeoutTableChecks(family) : []),
+    ]);
     const complaints = await this.#options.nft.check(refused.join(''));
     return complaints.split('Device or resource busy').length - 1 === refused.length;
   }
@@ -159,4 +204,13 @@ export class MeshTable implements Transaction {
     // entries are deleted, and the client gets a reset, not a stranger.
     await setSysctl(kernel, this.#logger, 'netfilter/nf_conntrack_tcp_loose', '0');
   }
+}
+
+function deleteTable({ name }: Family, table: string): string {
+  return `delete table ${name} ${table}\n`;
+}
+
+/** Also if there is none. */
+function removeTable(family: Family, table: string): string {
+  return `add table ${family.name} ${table}\n${deleteTable(family, table)}`;
 }

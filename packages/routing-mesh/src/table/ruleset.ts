@@ -1,4 +1,5 @@
 import { TABLE } from '../layout.js';
+import { IPV4 } from './family.js';
 import type { RulePlace, SectionRules, TablePlace, TableSection } from './table-section.js';
 
 /** Chains of the frame that its own rules refer to. */
@@ -12,7 +13,11 @@ const FRAME_CHAINS = ['dispatch', 'translate_source'];
  * `dispatch`, where sections decide what a new connection is translated to; `source` jumps to
  * `translate_source`, for the few connections that would not find their way back.
  */
-export function skeleton(sections: readonly TableSection[], place: TablePlace): string {
+export function skeleton(
+  sections: readonly TableSection[],
+  place: TablePlace,
+  family = IPV4,
+): string {
   const parts = sections.map((section) => section.rules(place));
   const chain = (name: RulePlace, ...head: readonly string[]): string =>
     chainText(name, [...head, ...parts.flatMap(({ rules }) => rules[name] ?? [])]);
@@ -27,14 +32,14 @@ export function skeleton(sections: readonly TableSection[], place: TablePlace): 
     chainText('nat_in', [hook('nat', 'prerouting', 'dstnat'), 'iifname != "lo" jump dispatch']),
     chainText('nat_local', [
       hook('nat', 'output', '-100'),
-      'ip daddr != 127.0.0.0/8 jump dispatch',
+      `${family.name} daddr != ${family.loopback} jump dispatch`,
     ]),
     chain('forwarded', hook('filter', 'forward', 'filter')),
     chain('received', hook('filter', 'input', 'filter')),
     chainText('source', [hook('nat', 'postrouting', 'srcnat'), 'jump translate_source']),
     chain('sent', hook('filter', 'postrouting', '300')),
   ];
-  return `table ip ${TABLE} {\n${sets.join('')}${chains.join('')}}\n`;
+  return `table ${family.name} ${TABLE} {\n${sets.join('')}${chains.join('')}}\n`;
 }
 
 function hook(type: 'filter' | 'nat', name: string, priority: string): string {

@@ -1,5 +1,12 @@
 import type { SubnetText } from '../address.js';
-import { FIRST_ENDPOINT_ID, LAST_ENDPOINT_ID, TIMEOUT_TABLE } from '../layout.js';
+import {
+  FIRST_ENDPOINT_ID,
+  LAST_MEMBER_ID,
+  TASK_LINK_PREFIX,
+  TIMEOUT_TABLE,
+  TUNNEL_DEVICE,
+} from '../layout.js';
+import type { Family } from './family.js';
 import { chainText } from './ruleset.js';
 
 /**
@@ -26,29 +33,31 @@ const LED_SYN_S = 120;
  * `drawn`: connections to an endpoint that this node drew. `led`: all others to tasks, such as those out of the
  * tunnel. The kernel ignores the definition of a limit that exists: a change of one needs another name.
  */
-export function timeoutTable(ingressNetwork: SubnetText): string {
-  const drawn = `ct status dnat ct mark ${hex(FIRST_ENDPOINT_ID)}-${hex(LAST_ENDPOINT_ID)}`;
-  return `add table ip ${TIMEOUT_TABLE}
-add chain ip ${TIMEOUT_TABLE} assign { type nat hook postrouting priority 90; policy accept; }
-flush chain ip ${TIMEOUT_TABLE} assign
-table ip ${TIMEOUT_TABLE} {
-${limit('drawn', DRAWN_SYN_S)}${limit('led', LED_SYN_S)}${chainText('assign', [
+export function timeoutTable(family: Family, ingressNetwork?: SubnetText): string {
+  const drawn = `ct status dnat ct mark ${hex(FIRST_ENDPOINT_ID)}-${hex(LAST_MEMBER_ID)}`;
+  const table = `${family.name} ${TIMEOUT_TABLE}`;
+  return `add table ${table}
+add chain ${table} assign { type nat hook postrouting priority 90; policy accept; }
+flush chain ${table} assign
+table ${table} {
+${limit(family, 'drawn', DRAWN_SYN_S)}${limit(family, 'led', LED_SYN_S)}${chainText('assign', [
   `meta l4proto tcp ${drawn} ct timeout set "drawn" accept`,
-  `meta l4proto tcp ip daddr ${ingressNetwork} ct timeout set "led"`,
+  ...(ingressNetwork === undefined
+    ? []
+    : [`meta l4proto tcp ip daddr ${ingressNetwork} ct timeout set "led" accept`]),
+  `meta l4proto tcp oifname "${TASK_LINK_PREFIX}*" ct timeout set "led" accept`,
+  `meta l4proto tcp oifname "${TUNNEL_DEVICE}" ct timeout set "led"`,
 ])}}
 `;
 }
 
-/** Deletes the table. */
-export const DELETE_TIMEOUT_TABLE = `add table ip ${TIMEOUT_TABLE}\ndelete table ip ${TIMEOUT_TABLE}\n`;
-
 /** Commands that the kernel refuses, one by one, while the table is whole. */
-export const TIMEOUT_TABLE_CHECKS: readonly string[] = ['drawn', 'led'].map(
-  (name) => `delete ct timeout ip ${TIMEOUT_TABLE} ${name}\n`,
-);
+export function timeoutTableChecks({ name: family }: Family): readonly string[] {
+  return ['drawn', 'led'].map((name) => `delete ct timeout ${family} ${TIMEOUT_TABLE} ${name}\n`);
+}
 
 /** Names every state: those left out would take the host's sysctls as they are now. */
-function limit(name: string, synSentS: number): string {
+function limit(family: Family, name: string, synSentS: number): string {
   const states = [
     ['syn_sent', synSentS],
     ['syn_recv', 60],
@@ -62,7 +71,7 @@ function limit(name: string, synSentS: number): string {
     ['unack', 300],
   ];
   const policy = states.map(([state, seconds]) => `${state} : ${seconds}`).join(', ');
-  return `  ct timeout ${name} { protocol tcp; l3proto ip; policy = { ${policy} }; }\n`;
+  return `  ct timeout ${name} { protocol tcp; l3proto ${family.name}; policy = { ${policy} }; }\n`;
 }
 
 function hex(value: number): string {

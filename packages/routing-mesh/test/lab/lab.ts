@@ -9,9 +9,12 @@ const SYSTEM_PATH = '/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bi
 const AGENT = fileURLToPath(new URL('./agent.js', import.meta.url));
 
 /** A process inside a namespace. Each order is a method; failures keep message and code. */
-export type Agent = {
-  [K in keyof Orders]: (...args: Parameters<Orders[K]>) => Promise<ReturnType<Orders[K]>>;
+export type AgentOf<O> = {
+  [K in keyof O]: O[K] extends (...args: infer A) => infer R
+    ? (...args: A) => Promise<Awaited<R>>
+    : never;
 } & { readonly child: ChildProcess; stop(): Promise<void> };
+export type Agent = AgentOf<Orders>;
 
 /** A namespace of the lab. */
 export interface Host {
@@ -76,9 +79,14 @@ export class MeshLab {
   }
 
   /** Another process inside a namespace; the namespace is that of this process when it is empty. */
-  async agent(netns: string): Promise<Agent> {
+  agent(netns: string): Promise<Agent> {
+    return this.program<Orders>(netns, AGENT);
+  }
+
+  /** As `agent`, with another program that takes orders. */
+  async program<O>(netns: string, script: string): Promise<AgentOf<O>> {
     const inside = netns === '' ? [] : [`--net=/run/netns/${netns}`];
-    const child = fork(AGENT, [], {
+    const child = fork(script, [], {
       execPath: netns === '' ? process.execPath : 'nsenter',
       execArgv: netns === '' ? [] : [...inside, process.execPath],
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
@@ -86,7 +94,7 @@ export class MeshLab {
     this.#children.add(child);
     child.on('exit', () => this.#children.delete(child));
     await once(child, 'message');
-    return makeAgent(child);
+    return makeAgent<O>(child);
   }
 
   /** Runs a shell line inside a namespace; throws with what it printed. */
@@ -123,7 +131,7 @@ export class MeshLab {
   }
 }
 
-function makeAgent(child: ChildProcess): Agent {
+function makeAgent<O>(child: ChildProcess): AgentOf<O> {
   const waiting = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>();
   let nextId = 1;
   child.on(
@@ -150,7 +158,7 @@ function makeAgent(child: ChildProcess): Agent {
       await once(child, 'exit');
     },
   };
-  return new Proxy(own as Agent, {
+  return new Proxy(own as unknown as AgentOf<O>, {
     get(target, order: string) {
       if (order in target || order === 'then') return target[order as 'child'];
       return (...args: unknown[]) =>

@@ -1,4 +1,6 @@
 import type {
+  AllowedPort,
+  AllowRule,
   EndpointSpec,
   NetworkAttachmentConfig,
   Placement,
@@ -107,7 +109,18 @@ const PORTS = sliceOf(
   }),
 );
 
-const ENDPOINT_SPEC = struct<EndpointSpec>('EndpointSpec', { Mode: STRING, Ports: PORTS });
+const ALLOW = sliceOf(
+  struct<AllowRule>('AllowRule', {
+    From: STRING,
+    Ports: sliceOf(struct<AllowedPort>('AllowedPort', { Protocol: STRING, Port: INT })),
+  }),
+);
+
+const ENDPOINT_SPEC = struct<EndpointSpec>('EndpointSpec', {
+  Mode: STRING,
+  Ports: PORTS,
+  Allow: ALLOW,
+});
 
 const JOB = struct<ServiceModes['ReplicatedJob']>('ReplicatedJob', {
   MaxConcurrent: pointerTo(INT),

@@ -62,7 +62,7 @@ export class Conntrack {
 
   /** Forgets the flows of a protocol that go to this address and port. */
   async forgetFlows({ protocol, address, port }: Flow): Promise<void> {
-    await this.#delete(words`-p ${protocol} --reply-src ${address} --reply-port-src ${port}`);
+    await this.delete(words`-p ${protocol} --reply-src ${address} --reply-port-src ${port}`);
   }
 
   /** Forgets all flows to these addresses. */
@@ -71,7 +71,7 @@ export class Conntrack {
       await Promise.all(
         addresses
           .slice(i, i + PARALLEL)
-          .map((address) => this.#delete(words`--reply-src ${address}`)),
+          .map((address) => this.delete(words`--reply-src ${address}`)),
       );
     }
   }
@@ -112,7 +112,7 @@ export class Conntrack {
           words`-p udp --orig-dst ${address} --orig-port-dst ${port} --reply-src ${address}`,
       );
     for (let i = 0; i < filters.length; i += PARALLEL) {
-      await Promise.all(filters.slice(i, i + PARALLEL).map((filter) => this.#delete(filter)));
+      await Promise.all(filters.slice(i, i + PARALLEL).map((filter) => this.delete(filter)));
     }
   }
 
@@ -123,7 +123,8 @@ export class Conntrack {
     return routes.flatMap(({ dst }) => Subnet.parse(dst.includes('/') ? dst : `${dst}/32`) ?? []);
   }
 
-  async #delete(filter: readonly string[]): Promise<void> {
+  /** Deletes the entries that a filter of `conntrack -D` names, if there are any. */
+  async delete(filter: readonly string[]): Promise<void> {
     for (let tries = 1; ; tries += 1) {
       try {
         await this.#run('conntrack', ['-D', ...filter]);

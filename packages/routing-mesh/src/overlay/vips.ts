@@ -1,0 +1,218 @@
+import assert from 'node:assert/strict';
+import type { IpAddress } from '@swarm/api';
+import { MAX_ENDPOINTS_PER_PORT, shareSlots } from '../balancer/nftables/slots.js';
+import { FIRST_MEMBER_ID, LAST_MEMBER_ID, type TaskId } from '../layout.js';
+import { familyOf } from '../table/family.js';
+import { isIn, type LocalNetwork, type LocalNetworks } from './local-networks.js';
+import type { Entry } from './member-index.js';
+import type { NetworkView } from './network-view.js';
+
+/** A task behind a virtual address. */
+export interface VipMember {
+  /** What this node calls it behind this address. */
+  readonly id: number;
+  readonly nodeId: string;
+}
+
+/** A virtual address of a service, with its slots assigned. */
+export interface Vip {
+  readonly address: IpAddress;
+  /** By the task's address. */
+  readonly members: ReadonlyMap<IpAddress, VipMember>;
+  /** Owner of each slot; its length is 0, 60 or 840. */
+  readonly slots: readonly number[];
+}
+
+export interface VipChange {
+  readonly before: Vip | undefined;
+  readonly after: Vip | undefined;
+}
+
+/** A service on one network. */
+interface Service {
+  addresses: readonly IpAddress[];
+  network: LocalNetwork | undefined;
+  /** Those that serve. */
+  readonly members: Map<TaskId, Entry>;
+  round: number;
+}
+
+/** Which tasks are behind which virtual address. Computes again only what changed. */
+export class Vips {
+  readonly #local: LocalNetworks;
+  readonly #services = new Map<string, Service>();
+  readonly #dirty = new Set<string>();
+  readonly #vips = new Map<IpAddress, { readonly vip: Vip; readonly service: string }>();
+  /** Addresses that each service wanted when it was last looked at. */
+  readonly #owned = new Map<string, ReadonlySet<IpAddress>>();
+  readonly #ids = new Set<number>();
+  #nextId = FIRST_MEMBER_ID;
+  #round = 0;
+  /** Of more members than slots, each node uses others. */
+  selfIndex = 0;
+
+  constructor(local: LocalNetworks) {
+    this.#local = local;
+  }
+
+  /** Whether a translation from the virtual address to the task's exists. */
+  leads(address: IpAddress, member: IpAddress): boolean {
+    return this.#vips.get(address)?.vip.members.has(member) === true;
+  }
+
+  /** Takes a change of a task in. */
+  changeMember(before: Entry | undefined, after: Entry | undefined): void {
+    if (before !== undefined && serves(before))
+      this.#service(before)?.members.delete(taskOf(before));
+    if (after !== undefined && serves(after))
+      this.#service(after)?.members.set(taskOf(after), after);
+  }
+
+  /** Takes the networks' services in. @returns addresses that go, then those that come or change */
+  follow(views: readonly NetworkView[]): readonly VipChange[] {
+    this.#round += 1;
+    for (const { overlay, services } of views) {
+      const network = this.#local.get(overlay.networkId);
+      for (const { serviceId, vips } of services) {
+        const key = keyOf(overlay.networkId, serviceId);
+        const service = this.#services.get(key) ?? this.#add(key);
+        service.round = this.#round;
+        if (service.addresses === vips && service.network === network) continue;
+        service.addresses = vips;
+        service.network = network;
+        this.#dirty.add(key);
+      }
+    }
+    for (const [key, service] of this.#services) {
+      if (service.round === this.#round) continue;
+      if (service.addresses.length > 0) this.#dirty.add(key);
+      service.addresses = [];
+      if (service.members.size === 0 && !this.#dirty.has(key)) this.#services.delete(key);
+    }
+    return this.#renew();
+  }
+
+  #renew(): readonly VipChange[] {
+    const gone: VipChange[] = [];
+    const come: VipChange[] = [];
+    const dirty = [...this.#dirty].map((key) => ({ key, service: this.#services.get(key)! }));
+    this.#dirty.clear();
+    const wanted = new Map<string, Set<IpAddress>>();
+    for (const { key, service } of dirty) wanted.set(key, new Set(this.#addressesOf(service)));
+    for (const [address, { vip, service }] of this.#ownedBy(wanted)) {
+      if (wanted.get(service)!.has(address)) continue;
+      this.#vips.delete(address);
+      for (const { id } of vip.members.values()) this.#ids.delete(id);
+      gone.push({ before: vip, after: undefined });
+    }
+    for (const { key, service } of dirty) {
+      for (const address of wanted.get(key)!) {
+        const known = this.#vips.get(address);
+        if (known !== undefined && known.service !== key) {
+          // Two services with one address: the second gets it when the first has gone.
+          this.#dirty.add(key);
+          continue;
+        }
+        const vip = this.#vip(address, service, known?.vip);
+        if (vip === known?.vip) continue;
+        this.#vips.set(address, { vip, service: key });
+        come.push({ before: known?.vip, after: vip });
+      }
+      this.#owned.set(key, wanted.get(key)!);
+      if (service.members.size === 0 && service.addresses.length === 0) {
+        this.#services.delete(key);
+        this.#owned.delete(key);
+      }
+    }
+    return [...gone, ...come];
+  }
+
+  *#ownedBy(
+    keys: ReadonlyMap<string, unknown>,
+  ): Generator<[IpAddress, { readonly vip: Vip; readonly service: string }]> {
+    for (const key of keys.keys()) {
+      for (const address of this.#owned.get(key) ?? []) {
+        const known = this.#vips.get(address);
+        if (known?.service === key) yield [address, known];
+      }
+    }
+  }
+
+  #vip(address: IpAddress, service: Service, before: Vip | undefined): Vip {
+    const family = familyOf(address);
+    const wanted = new Map<IpAddress, string>();
+    for (const { addresses, member } of this.#chosen(service)) {
+      const own = addresses.find((one) => familyOf(one) === family);
+      if (own !== undefined) wanted.set(own, member.nodeId);
+    }
+    const members = new Map<IpAddress, VipMember>();
+    let isSame = before !== undefined && before.members.size === wanted.size;
+    for (const [own, { id }] of before?.members ?? []) {
+      if (!wanted.has(own)) this.#ids.delete(id);
+    }
+    for (const [own, nodeId] of wanted) {
+      const known = before?.members.get(own);
+      if (known?.nodeId !== nodeId) isSame = false;
+      members.set(
+        own,
+        known?.nodeId === nodeId ? known : { id: known?.id ?? this.#takeId(), nodeId },
+      );
+    }
+    if (isSame) return before!;
+    const ids = [...members.values()].map(({ id }) => id).sort((a, b) => a - b);
+    return { address, members, slots: shareSlots(before?.slots ?? [], ids) };
+  }
+
+  #chosen({ members }: Service): readonly Entry[] {
+    const all = [...members.values()];
+    if (all.length <= MAX_ENDPOINTS_PER_PORT) return all;
+    const start = (this.selfIndex * MAX_ENDPOINTS_PER_PORT) % all.length;
+    return [...all.slice(start), ...all.slice(0, start)].slice(0, MAX_ENDPOINTS_PER_PORT);
+  }
+
+  #addressesOf({ addresses, network }: Service): readonly IpAddress[] {
+    const subnets = network?.overlay.subnets ?? [];
+    return addresses.filter((one) => subnets.some((subnet) => isIn(subnet, one)));
+  }
+
+  /** The service of a task, which has to be looked at again. */
+  #service({ network, member }: Entry): Service | undefined {
+    if (member.serviceId === '') return undefined;
+    const key = keyOf(network.overlay.networkId, member.serviceId);
+    this.#dirty.add(key);
+    return this.#services.get(key) ?? this.#add(key);
+  }
+
+  #add(key: string): Service {
+    const service = { addresses: [], network: undefined, members: new Map(), round: 0 };
+    this.#services.set(key, service);
+    return service;
+  }
+
+  /** Freed ids rest as long as possible, because connections still carry them. */
+  #takeId(): number {
+    assert(this.#ids.size <= LAST_MEMBER_ID - FIRST_MEMBER_ID, 'no id is free');
+    while (this.#ids.has(this.#nextId)) this.#nextId = following(this.#nextId);
+    const id = this.#nextId;
+    this.#ids.add(id);
+    this.#nextId = following(id);
+    return id;
+  }
+}
+
+/** Whether clients may be led to it. */
+function serves({ member, peer, isHere }: Entry): boolean {
+  return member.serves && (isHere || (peer !== undefined && !peer.down));
+}
+
+function taskOf({ member }: Entry): TaskId {
+  return member.taskId;
+}
+
+function keyOf(networkId: string, serviceId: string): string {
+  return `${networkId} ${serviceId}`;
+}
+
+function following(id: number): number {
+  return id === LAST_MEMBER_ID ? FIRST_MEMBER_ID : id + 1;
+}

@@ -1,0 +1,187 @@
+import type { IpAddress } from '@swarm/api';
+import { nodeAddress } from '../address.js';
+import { type LinkName, type Mac, TASK_LINK_PREFIX, TUNNEL_DEVICE } from '../layout.js';
+import type { ElementChanges } from '../table/element-changes.js';
+import type { Family } from '../table/family.js';
+import { chainText } from '../table/ruleset.js';
+import type { SectionRules, TablePlace, TableSection } from '../table/table-section.js';
+import { TrackedElements } from '../table/tracked-elements.js';
+
+/** A task's link to an overlay network. */
+export interface WalledLink {
+  readonly link: LinkName;
+  /** The network's number on this node. */
+  readonly network: number;
+  readonly isInternal: boolean;
+  /** Those of the table's family. */
+  readonly addresses: readonly IpAddress[];
+}
+
+/** An address of a network's task on another node. */
+export interface Sender {
+  /** Of its node's tunnel device. */
+  readonly mac: Mac;
+  readonly address: IpAddress;
+  readonly network: number;
+}
+
+/**
+ * The walls between overlay networks, of one family. Each network with tasks here has a number, which rules hold in
+ * the packet's mark while they look at it.
+ *
+ * - `from_task`: a packet has an address of its link; what it is sent to belongs to the link's network, or to none.
+ *   Nothing else leaves the link of an internal network. Replies may leave, so the node reaches its tasks.
+ * - `from_peer`: a tunnel packet to a task here comes from a task of the same network, through that one's node. One to
+ *   an address that no task here has is dropped: an ICMP error would end a client's attempt to connect, which may
+ *   find another member with its next packet.
+ * - `forwarded`: nothing comes in from elsewhere, except through ports. What the network's subnet has no route for
+ *   ends here, instead of leaving by the host's default route.
+ * - `translate_source`: tasks reach the world, and published ports, with the node's address. One that reaches itself
+ *   by an address that it does not have sees that as its client: it would take its own for forged.
+ */
+export class WallSection implements TableSection {
+  readonly #family: Family;
+  readonly #networks = new TrackedElements('networks');
+  readonly #here = new TrackedElements('here');
+  readonly #own = new TrackedElements('own');
+  readonly #joined = new TrackedElements('joined');
+  readonly #walled = new TrackedElements('walled');
+  readonly #internal = new TrackedElements('internal');
+  readonly #senders = new TrackedElements('senders');
+  readonly #selves = new TrackedElements('selves');
+
+  constructor(family: Family) {
+    this.#family = family;
+  }
+
+  /** Whether there is a network of its family. */
+  get isWanted(): boolean {
+    return this.#networks.size > 0;
+  }
+
+  addNetwork(subnet: string, network: number): void {
+    this.#networks.set(subnet, `${network}`);
+  }
+
+  deleteNetwork(subnet: string): void {
+    this.#networks.delete(subnet);
+  }
+
+  addLink({ link, network, isInternal, addresses }: WalledLink): void {
+    const name = `"${link}"`;
+    this.#walled.set(name);
+    this.#joined.set(`${name} . ${network}`);
+    if (isInternal) this.#internal.set(name);
+    for (const address of addresses) {
+      this.#own.set(`${name} . ${address}`);
+      this.#here.set(address, `${network}`);
+      this.#selves.set(`${address} . ${address}`);
+    }
+  }
+
+  deleteLink({ link, network, addresses }: WalledLink): void {
+    const name = `"${link}"`;
+    this.#walled.delete(name);
+    this.#joined.delete(`${name} . ${network}`);
+    this.#internal.delete(name);
+    for (const address of addresses) {
+      this.#own.delete(`${name} . ${address}`);
+      this.#here.delete(address);
+      this.#selves.delete(`${address} . ${address}`);
+    }
+  }
+
+  addSender(sender: Sender): void {
+    this.#senders.set(senderKey(sender));
+  }
+
+  deleteSender(sender: Sender): void {
+    this.#senders.delete(senderKey(sender));
+  }
+
+  addAll(changes: ElementChanges): void {
+    for (const elements of this.#sets()) elements.addAll(changes);
+  }
+
+  takeChanges(changes: ElementChanges): void {
+    for (const elements of this.#sets()) elements.takeChanges(changes);
+  }
+
+  rules({ self, ingressNetwork }: TablePlace): SectionRules {
+    const { name: ip, addressType: type, version } = this.#family;
+    const tunnel = `"${TUNNEL_DEVICE}"`;
+    const tasks = `"${TASK_LINK_PREFIX}*"`;
+    const unreachable = version === 4 ? 'icmp host-unreachable' : 'icmpv6 addr-unreachable';
+    const outward = `oifname != ${tunnel} oifname != ${tasks}`;
+    return {
+      sets: [
+        `map networks { type ${type} : mark; flags interval; }`,
+        `map here { type ${type} : mark; }`,
+        `set own { type ifname . ${type}; }`,
+        'set joined { type ifname . mark; }',
+        'set walled { type ifname; }',
+        'set internal { type ifname; }',
+        `set senders { type ether_addr . ${type} . mark; }`,
+        `set selves { type ${type} . ${type}; }`,
+      ],
+      chains:
+        chainText('from_task', [
+          `iifname @walled iifname . ${ip} saddr != @own drop`,
+          `iifname != @walled ${ip} saddr @networks drop`,
+          'ct direction reply return',
+          'ct state related return',
+          'meta mark set 0',
+          `meta mark set ${ip} daddr map @networks`,
+          'meta mark 0 iifname @internal drop',
+          'meta mark 0 return',
+          'iifname . meta mark != @joined drop',
+          'meta mark set 0',
+        ]) +
+        chainText('from_peer', [
+          'meta mark set 0',
+          `meta mark set ${ip} daddr map @here`,
+          `meta mark 0 ${ip} daddr @networks drop`,
+          'meta mark 0 return',
+          `ether saddr . ${ip} saddr . meta mark @senders meta mark set 0 return`,
+          'ct state related meta mark set 0 return',
+          'drop',
+        ]),
+      rules: {
+        origin: [`iifname ${tasks} jump from_task`, `iifname ${tunnel} jump from_peer`],
+        forwarded: [
+          'iifname @walled ct state invalid drop',
+          'oifname @walled ct state invalid drop',
+          `oifname @walled iifname != ${tunnel} iifname != ${tasks} ct state new ct status ! dnat drop`,
+          `iifname ${tasks} ${outward} ${ip} daddr @networks reject with ${unreachable}`,
+        ],
+        translate_source: [
+          ...(version === 4
+            ? [
+                `ct status dnat ip saddr @here ip daddr ${ingressNetwork} snat to ${nodeAddress(self.subnet)}`,
+              ]
+            : []),
+          `${ip} saddr . ${ip} daddr @selves snat to ct original ${ip} daddr`,
+          `${ip} saddr @here ${outward} fib saddr type != local masquerade`,
+        ],
+      },
+      referred: ['from_task', 'from_peer'],
+    };
+  }
+
+  #sets(): readonly TrackedElements[] {
+    return [
+      this.#networks,
+      this.#here,
+      this.#own,
+      this.#joined,
+      this.#walled,
+      this.#internal,
+      this.#senders,
+      this.#selves,
+    ];
+  }
+}
+
+function senderKey({ mac, address, network }: Sender): string {
+  return `${mac} . ${address} . ${network}`;
+}

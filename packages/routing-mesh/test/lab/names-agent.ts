@@ -1,0 +1,283 @@
+/** Runs inside a network namespace of the lab: a node's part of names, a client of them, or a name server. */
+import { createSocket, type Socket as UdpSocket } from 'node:dgram';
+import { connect, createServer, type Server } from 'node:net';
+import { decode, type DecodedPacket, encode, type Packet } from 'dns-packet';
+import { type Logger, Subnet, systemClock } from '@swarm/api';
+import { readAttachment } from '../../src/attachment.js';
+import { ResolverNames } from '../../src/names/resolver-names.js';
+import { parseTaskId } from '../../src/layout.js';
+import type { NetworkView } from '../../src/overlay/network-view.js';
+import { systemResolver } from '../../src/system/names/system-resolver.js';
+import type { TaskAttachment } from '../../src/mesh.js';
+
+/** A view as JSON: subnets are texts. */
+export type PlainView = Omit<NetworkView, 'overlay'> & {
+  readonly overlay: Omit<NetworkView['overlay'], 'subnets'> & {
+    readonly subnets: readonly string[];
+  };
+};
+
+export interface Ask {
+  readonly name: string;
+  readonly type?: string;
+  readonly transport?: 'udp' | 'tcp';
+  /** With an OPT record. */
+  readonly udpPayloadSize?: number;
+  readonly timeoutMs?: number;
+}
+
+/** What came back. */
+export interface Asked {
+  readonly rcode: string;
+  readonly isTruncated: boolean;
+  readonly bytes: number;
+  /** Data of the records of the answer. */
+  readonly data: readonly string[];
+  readonly ttls: readonly number[];
+  readonly hasEdns: boolean;
+}
+
+export interface ServerPlan {
+  readonly address: string;
+  /** Addresses by name; other names do not exist. */
+  readonly names: Readonly<Record<string, readonly string[]>>;
+  readonly delayMs?: number;
+  /** It gets questions and says nothing. */
+  readonly isSilent?: boolean;
+}
+
+const logger: Logger = {
+  child: () => logger,
+  debug: () => {},
+  info: () => {},
+  warn: (fields, message) => note('warn', fields, message),
+  error: (fields, message) => note('error', fields, message),
+};
+const notes: string[] = [];
+function note(level: string, fields: object, message: string): void {
+  notes.push(`${level} ${message} ${String((fields as { err?: unknown }).err ?? '')}`);
+}
+
+let names: ResolverNames | undefined;
+const servers = new Map<string, { udp: UdpSocket; tcp: Server; asked: number }>();
+
+const handlers = {
+  open(folder: string, resolvConf: string): void {
+    names = new ResolverNames({
+      resolver: systemResolver({ folder, resolvConf }),
+      clock: systemClock(),
+      logger,
+    });
+  },
+  apply: (views: readonly PlainView[]) => names!.apply({ networks: views.map(readView) }),
+  attach: (task: TaskAttachment) => names!.attach(readAttachment(task)),
+  detach: (taskIds: readonly string[]) => names!.detach(taskIds.map((id) => parseTaskId(id)!)),
+  retain: (taskIds: readonly string[]) => names!.retain(new Set(taskIds)),
+  close: (keep: boolean) => names!.close({ keep }),
+  notes: (): readonly string[] => notes.splice(0),
+  rssBytes: (): number => process.memoryUsage.rss(),
+
+  ask: (question: Ask): Promise<Asked> => ask(question),
+  /** Sends bytes as they are. @returns what comes back within a while, as hexadecimal digits */
+  raw: (hex: string, transport: 'udp' | 'tcp', timeoutMs: number): Promise<string> =>
+    raw(Buffer.from(hex, 'hex'), transport, timeoutMs),
+
+  async startServer({ address, names: known, delayMs = 0, isSilent = false }: ServerPlan) {
+    const udp = createSocket('udp4');
+    const entry = { udp, tcp: createServer(), asked: 0 };
+    const answer = (question: Buffer): Buffer => {
+      const { id = 0, questions = [], additionals = [] } = decode(question);
+      const found = known[questions[0]?.name.toLowerCase() ?? ''];
+      const answers = (found ?? []).map(
+        (data) => ({ type: 'A', name: questions[0]!.name, ttl: 60, data }) as const,
+      );
+      return encode({
+        type: 'response',
+        id,
+        flags: (found === undefined ? 3 : 0) | 0x180,
+        questions,
+        answers: questions[0]?.type === 'A' ? answers : [],
+        additionals,
+      } as Packet);
+    };
+    udp.on('message', (question, from) => {
+      entry.asked += 1;
+      if (isSilent) return;
+      let reply = answer(question);
+      if (reply.length > 512) {
+        const { id = 0, questions = [] } = decode(question);
+        reply = encode({ type: 'response', id, flags: 0x380, questions });
+      }
+      setTimeout(() => udp.send(reply, from.port, from.address), delayMs);
+    });
+    entry.tcp.on('connection', (client) => {
+      client.on('error', () => {});
+      client.on('data', (chunk) => {
+        if (isSilent) return;
+        const reply = answer(chunk.subarray(2));
+        client.write(Buffer.concat([Buffer.of(reply.length >> 8, reply.length & 255), reply]));
+      });
+    });
+    await new Promise<void>((resolve) => udp.bind(53, address, resolve));
+    await new Promise<void>((resolve) => entry.tcp.listen(53, address, resolve));
+    servers.set(address, entry);
+  },
+  stopServer(address: string): void {
+    servers.get(address)?.udp.close();
+    servers.get(address)?.tcp.close();
+    servers.delete(address);
+  },
+  serverAsked: (address: string): number => servers.get(address)?.asked ?? 0,
+
+  /** Asks as fast as answers come, some at a time. @returns answers, and milliseconds of each */
+  async load(name: string, atOnce: number, seconds: number) {
+    const socket = createSocket('udp4');
+    await new Promise<void>((resolve) => socket.connect(53, '127.0.0.11', resolve));
+    const sentMs = new Float64Array(0x1_0000);
+    const times: number[] = [];
+    let id = 0;
+    let lost = 0;
+    const question = encode({
+      type: 'query',
+      id: 0,
+      flags: 0x100,
+      questions: [{ type: 'A', name }],
+    });
+    const send = () => {
+      id = (id + 1) & 0xffff;
+      const bytes = Buffer.from(question);
+      bytes.writeUInt16BE(id, 0);
+      sentMs[id] = performance.now();
+      socket.send(bytes);
+    };
+    const startMs = performance.now();
+    await new Promise<void>((resolve) => {
+      const timer = setInterval(() => {
+        if (performance.now() - startMs > seconds * 1000) {
+          clearInterval(timer);
+          resolve();
+        }
+      }, 20);
+      socket.on('message', (reply) => {
+        const at = reply.readUInt16BE(0);
+        if (reply.readUInt16BE(6) === 0) lost += 1;
+        times.push(performance.now() - sentMs[at]!);
+        send();
+      });
+      for (let each = 0; each < atOnce; each++) send();
+    });
+    const tookMs = performance.now() - startMs;
+    socket.close();
+    times.sort((a, b) => a - b);
+    const at = (part: number) => times[Math.floor(times.length * part)] ?? 0;
+    return {
+      answers: times.length,
+      perSecond: (times.length / tookMs) * 1000,
+      p50Ms: at(0.5),
+      p99Ms: at(0.99),
+      empty: lost,
+    };
+  },
+};
+export type NamesOrders = typeof handlers;
+
+function readView({ overlay, ...rest }: PlainView): NetworkView {
+  const subnets = overlay.subnets.map((text) => Subnet.of(text));
+  return { ...rest, overlay: { ...overlay, subnets } };
+}
+
+async function ask({ name, type = 'A', transport = 'udp', udpPayloadSize, timeoutMs = 3000 }: Ask) {
+  const query = encode({
+    type: 'query',
+    id: 1 + Math.floor(Math.random() * 65_000),
+    flags: 0x100,
+    questions: [{ type: type as 'A', name }],
+    ...(udpPayloadSize !== undefined && {
+      additionals: [
+        {
+          type: 'OPT',
+          name: '.',
+          udpPayloadSize,
+          extendedRcode: 0,
+          ednsVersion: 0,
+          flags: 0,
+          flag_do: false,
+          options: [],
+        },
+      ],
+    }),
+  } as Packet);
+  const bytes = Buffer.from(await raw(query, transport, timeoutMs), 'hex');
+  if (bytes.length === 0) throw new Error(`no answer for ${name}`);
+  if (bytes.readUInt16BE(0) !== query.readUInt16BE(0)) throw new Error('another id');
+  const reply = decode(bytes) as DecodedPacket & { rcode: string };
+  const answers = reply.answers ?? [];
+  return {
+    rcode: reply.rcode,
+    isTruncated: reply.flag_tc,
+    bytes: bytes.length,
+    data: answers.map((one) => String((one as { data?: unknown }).data)),
+    ttls: answers.map((one) => ('ttl' in one ? (one.ttl ?? 0) : 0)),
+    hasEdns: (reply.additionals ?? []).some((one) => one.type === 'OPT'),
+  };
+}
+
+function raw(bytes: Buffer, transport: 'udp' | 'tcp', timeoutMs: number): Promise<string> {
+  return new Promise((resolve, reject) => {
+    if (transport === 'udp') {
+      const socket = createSocket('udp4');
+      const timer = setTimeout(() => end(Buffer.alloc(0)), timeoutMs);
+      const end = (reply: Buffer) => {
+        clearTimeout(timer);
+        socket.close();
+        resolve(reply.toString('hex'));
+      };
+      socket.on('message', end);
+      socket.on('error', (error) => {
+        clearTimeout(timer);
+        socket.close();
+        reject(error);
+      });
+      socket.connect(53, '127.0.0.11', () => socket.send(bytes));
+      return;
+    }
+    const socket = connect(53, '127.0.0.11');
+    let received = Buffer.alloc(0);
+    const timer = setTimeout(() => end(Buffer.alloc(0)), timeoutMs);
+    const end = (reply: Uint8Array) => {
+      clearTimeout(timer);
+      socket.destroy();
+      resolve(Buffer.from(reply).toString('hex'));
+    };
+    socket.on('error', (error) => {
+      clearTimeout(timer);
+      reject(error);
+    });
+    socket.on('close', () => end(Buffer.alloc(0)));
+    socket.on('data', (chunk) => {
+      received = Buffer.concat([received, chunk]);
+      if (received.length > 2 && received.length >= 2 + received.readUInt16BE(0))
+        end(received.subarray(2, 2 + received.readUInt16BE(0)));
+    });
+    socket.on('connect', () =>
+      socket.write(Buffer.concat([Buffer.of(bytes.length >> 8, bytes.length & 255), bytes])),
+    );
+  });
+}
+
+process.on(
+  'message',
+  ({ id, order, args }: { id: number; order: keyof NamesOrders; args: never[] }) => {
+    void (async () => {
+      try {
+        const handler = handlers[order] as (...given: never[]) => unknown;
+        process.send!({ id, value: await handler(...args) });
+      } catch (error) {
+        const { message, code, stack } = error as NodeJS.ErrnoException;
+        process.send!({ id, error: { message, code, stack } });
+      }
+    })();
+  },
+);
+process.on('disconnect', () => process.exit(0));
+process.send!({ ready: true });
