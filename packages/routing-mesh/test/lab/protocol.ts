@@ -101,6 +101,10 @@ export interface Orders {
     endpoints: number;
     rounds: number;
   }): number[];
+  /** Opens and ends connections one after another; milliseconds until each is open. */
+  measureConnects(to: Destination & { rounds: number }): number[];
   pid(): number;
   rssBytes(): number;
+  /** Processor time of this process so far, all threads. */
+  processorMs(): { user: number; system: number };
 }
