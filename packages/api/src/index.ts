@@ -31,6 +31,7 @@ export * from './usage-error.js';
 export * from './wire/assignments.js';
 export * from './wire/dispatch.js';
 export * from './wire/mesh.js';
+export * from './wire/mesh-trace.js';
 export * from './wire/size.js';
 export * from './wire/task-assignments.js';
 export * from './defaults/cluster.js';

@@ -4,6 +4,8 @@ import type {
   MeshBackendName,
   MeshPeer,
   MeshState,
+  MeshTrace,
+  MeshTraceQuery,
   PortConflict,
   PortKey,
   PortProtocol,
@@ -146,6 +148,13 @@ export interface Mesh {
 
   /** Calls the listener after each change of `conflicts`. @returns ends that */
   watchConflicts(listener: () => void): () => void;
+
+  /**
+   * Where this node leads a new connection, from what it last wrote, not from the kernel.
+   * @param local the host's addresses
+   * @throws RangeError for a query that this node cannot answer; the message says what to do
+   */
+  trace(query: MeshTraceQuery, local: ReadonlySet<string>): Promise<MeshTrace>;
 
   /** `keep` leaves the kernel as it is: traffic continues while the daemon restarts. */
   close(options: { readonly keep: boolean }): Promise<void>;

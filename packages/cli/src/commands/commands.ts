@@ -2,6 +2,7 @@ import type { Command } from '../command.js';
 import { BACKUP } from './backup.js';
 import { COMPLETION } from './completion.js';
 import { DAEMON } from './daemon.js';
+import { MESH_COMMANDS } from './mesh.js';
 import { NODE_COMMANDS } from './node.js';
 import { RAFT_COMMANDS } from './raft.js';
 import { RESTORE } from './restore.js';
@@ -18,11 +19,13 @@ export const COMMANDS: readonly Command[] = [
   BACKUP,
   RESTORE,
   ...RAFT_COMMANDS,
+  ...MESH_COMMANDS,
   COMPLETION,
 ];
 
 /** Words that only come before another one, and what their commands are for. */
 export const MANAGEMENT: Readonly<Record<string, string>> = {
+  mesh: 'See where the routing mesh leads connections',
   node: 'Manage nodes',
   raft: "Inspect a manager's log and state",
   service: 'Manage services',

@@ -11,6 +11,8 @@ import {
   type Labels,
   type Logger,
   type ManagerAddress,
+  type MeshTrace,
+  type MeshTraceQuery,
   type Node,
   portKey,
   PROGRAM,
@@ -87,6 +89,12 @@ export interface NodeTasks {
   problem(): string;
   /** Takes the node's data path address, and managers to look for, from now on. */
   move(dataPathAddress: string, managers: readonly ManagerAddress[]): void;
+  /**
+   * Where this node leads a connection.
+   * @param local the host's addresses
+   * @throws RangeError for a query that it cannot answer
+   */
+  trace(query: MeshTraceQuery, local: ReadonlySet<string>): Promise<MeshTrace>;
   /** Closes agent and mesh; tasks and traffic go on. */
   close(): Promise<void>;
   /** Stops and removes all tasks and the mesh, when the node leaves the cluster. */
@@ -146,6 +154,13 @@ class AwaitedTasks implements NodeTasks {
     this.#options = { ...this.#options, dataPathAddress, managers };
     // Between the two it has the options of before.
     void this.#starting?.then((tasks) => tasks.move(dataPathAddress, managers)).catch(() => {});
+  }
+
+  async trace(query: MeshTraceQuery, local: ReadonlySet<string>): Promise<MeshTrace> {
+    if (this.#tasks === undefined) {
+      throw new RangeError(`the mesh of this node waits: ${this.#options.runtime.waiting}`);
+    }
+    return this.#tasks.trace(query, local);
   }
 
   async connected(): Promise<void> {
@@ -277,6 +292,7 @@ async function startWith(runtime: Runtime, options: NodeTasksOptions): Promise<N
   return {
     connected: () => connected,
     problem: () => contact.problem(),
+    trace: (query, local) => mesh.trace(query, local),
     move(dataPathAddress, managers) {
       agent.addManagers(managers);
       agent.describe({ ...described, ListenPort: options.listenPort() });

@@ -12,7 +12,7 @@ import { warnOfForeignDrops } from './foreign-firewall.js';
 import { referredChains, skeleton } from './ruleset.js';
 import type { TablePlace, TableSection } from './table-section.js';
 import { timeoutTable, timeoutTableChecks } from './timeout-table.js';
-import type { Transaction } from './transaction.js';
+import type { TableDescription, Transaction } from './transaction.js';
 
 export interface MeshTableOptions {
   readonly kernel: Kernel;
@@ -102,6 +102,22 @@ export class MeshTable implements Transaction {
     this.#logger.warn({}, 'somebody flushed or changed the table; writing it again');
     await this.#writeWhole();
     return true;
+  }
+
+  async describe(): Promise<TableDescription> {
+    const { sections, sectionsV6, isV6Wanted } = this.#options;
+    const place = this.#place;
+    assert(place !== undefined, 'start comes before describe');
+    const changes = new ElementChanges();
+    for (const section of sections) section.addAll(changes, place);
+    let text = `${skeleton(sections, place, IPV4)}${changes.text()}${timeoutTable(IPV4, place.ingressNetwork)}`;
+    if (isV6Wanted()) {
+      const changesV6 = new ElementChanges(IPV6);
+      for (const section of sectionsV6) section.addAll(changesV6, place);
+      text += skeleton(sectionsV6, place, IPV6) + changesV6.text() + timeoutTable(IPV6);
+    }
+    const isAsWritten = this.#holds === 'wanted' && (await this.#isWhole({ withLimits: true }));
+    return { text, isAsWritten };
   }
 
   async close({ keep }: { readonly keep: boolean }): Promise<void> {

@@ -101,6 +101,7 @@ export class FakeParts {
     },
     probe: { connections: async () => 3, listens: async () => true },
     transaction: {
+      describe: async () => undefined,
       start: async () => {
         await this.#call('transaction.start');
         return this.earlier !== undefined;
