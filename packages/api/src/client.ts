@@ -6,6 +6,7 @@ export { backoffMs } from './backoff.js';
 export { ERROR_CODE_HEADER } from './errors.js';
 export { checkPlace, entryAt } from './host-place.js';
 export { MS, SECOND } from './objects/common.js';
+export { Subnet } from './network/subnet.js';
 export { compareStates, isTerminal } from './task-state.js';
 export { HOST_PRIVILEGES, isHostImage } from './validate/host-privileges.js';
 export * from './values/address.js';

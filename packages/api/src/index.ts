@@ -45,6 +45,8 @@ export * from './validate/cluster-spec.js';
 export * from './validate/host-privileges.js';
 export * from './validate/image-reference.js';
 export * from './validate/names.js';
+export * from './validate/network.js';
+export * from './validate/address-pools.js';
 export * from './validate/labels.js';
 export * from './validate/node-spec.js';
 export * from './validate/service-rules.js';

@@ -18,9 +18,6 @@ test('the spec of init is checked and its errors name the path', (t) => {
   t.throws(() => decodeInitRequest({ DataPathPort: 80 }), { message: /between 1024 and 49151/ });
   t.throws(() => decodeInitRequest({ AutoLockManagers: true }), { message: /autolock/ });
   t.throws(() => decodeInitRequest({ Availability: 'never' }), { message: /invalid Availability/ });
-  t.throws(() => decodeInitRequest({ DefaultAddrPool: ['10.0.0.0/8'] }), {
-    message: /address pools/,
-  });
   t.is(decodeInitRequest({}).spec.Dispatcher.HeartbeatPeriod, 1e9);
 });
 

@@ -29,7 +29,7 @@ test('what a task needs of a runtime follows from its spec', (t) => {
   t.deepEqual(needs({}, { Resources: { Limits: { Pids: 5 } } }), ['images', 'limits']);
   for (const Target of ['host', 'none', 'bridge'])
     t.deepEqual(needs({}, { Networks: [{ Target }] }), ['images', `network-${Target}`]);
-  t.deepEqual(needs({}, { Networks: [{ Target: 'front' }] }), ['images']);
+  t.deepEqual(needs({}, { Networks: [{ Target: 'front' }] }), ['images', 'network-overlay']);
 });
 
 test('a spec that asks for nothing needs nothing', (t) => {

@@ -23,7 +23,7 @@ export interface Flag {
 }
 
 /** What a word of the command line names; the shell completes it with what the daemon knows. */
-export type Completes = 'node' | 'service' | 'task' | 'service=' | 'file';
+export type Completes = 'network' | 'node' | 'service' | 'task' | 'service=' | 'file';
 
 export type Flags = Readonly<Record<string, Flag>>;
 

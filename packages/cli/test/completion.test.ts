@@ -13,7 +13,12 @@ import { main } from '../src/main.js';
 
 const NAMES: LiveNames = {
   async of(kind) {
-    const names = { node: ['alpha', 'beta'], service: ['api', 'web'], task: ['t1abc', 't2abc'] };
+    const names = {
+      network: ['back', 'front'],
+      node: ['alpha', 'beta'],
+      service: ['api', 'web'],
+      task: ['t1abc', 't2abc'],
+    };
     return names[kind].map((value) => ({ value, about: kind }));
   },
 };
@@ -55,6 +60,10 @@ const OFFERED: readonly (readonly [string, readonly string[]])[] = [
   ['swarm join-token worker ', []],
   ['swarm reconnect --a', ['--advertise-addr']],
   ['swarm recon', ['reconnect']],
+  ['swarm network ', ['create', 'inspect', 'ls', 'prune', 'rm']],
+  ['swarm network rm ', ['back', 'front']],
+  ['swarm service create --network b', ['back']],
+  ['swarm service update --network-rm=', ['--network-rm=back', '--network-rm=front']],
   ['swarm update --host-privileges ', ['none', 'capabilities', 'root']],
   ['swarm daemon --log-level ', ['debug', 'info', 'warn', 'error']],
   ['swarm completion ', ['bash', 'zsh', 'fish']],

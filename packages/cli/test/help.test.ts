@@ -199,7 +199,7 @@ for (const words of [['zzz'], ['service', 'zzz'], ['service', 'create', '--zzz',
   });
 }
 
-for (const word of ['secret', 'config', 'network', 'stack', 'unlock', 'unlock-key']) {
+for (const word of ['secret', 'config', 'stack', 'unlock', 'unlock-key']) {
   test(`swarm ${word} is not served yet, and says so`, async (t) => {
     const { code, err } = await swarm(word, 'ls');
     t.is(code, 1);

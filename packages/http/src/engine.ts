@@ -96,9 +96,9 @@ export class Engine {
   }
 
   /** Sends the engine a request of our own; undefined when it does not answer 200 with JSON in time. */
-  async ask(path: string): Promise<unknown> {
+  async ask(path: string, method: 'GET' | 'POST' = 'GET'): Promise<unknown> {
     try {
-      const { status, body } = await this.#get(path);
+      const { status, body } = await this.#get(path, method);
       return status === 200 ? JSON.parse(body) : undefined;
     } catch {
       return undefined;
@@ -224,9 +224,10 @@ export class Engine {
 
   #get(
     path: string,
+    method: 'GET' | 'POST' = 'GET',
   ): Promise<{ status: number; headers: IncomingMessage['headers']; body: string }> {
     return new Promise((resolve, reject) => {
-      const request = http.get({ socketPath: this.#socketPath, path }, (answer) => {
+      const request = http.request({ socketPath: this.#socketPath, path, method }, (answer) => {
         const chunks: Buffer[] = [];
         let size = 0;
         answer.on('data', (chunk: Buffer) => {
@@ -245,6 +246,7 @@ export class Engine {
         ASK_TIMEOUT_MS,
       );
       request.once('error', reject);
+      request.end();
       request.once('close', () => this.#clock.clearTimeout(timer));
     });
   }

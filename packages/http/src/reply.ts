@@ -25,8 +25,8 @@ function toJson(value: unknown): string {
 }
 
 /** Answers 200 without a body, as Docker does to most writes. */
-export function sendEmpty(response: ServerResponse): void {
-  response.writeHead(200, { 'Content-Length': 0 });
+export function sendEmpty(response: ServerResponse, status: 200 | 204 = 200): void {
+  response.writeHead(status, status === 204 ? {} : { 'Content-Length': 0 });
   response.end();
 }
 

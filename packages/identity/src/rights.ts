@@ -78,6 +78,7 @@ const TABLE = {
   'POST /networks/create': OPERATORS,
   'GET /networks/{id}': OPERATORS,
   'DELETE /networks/{id}': OPERATORS,
+  'POST /networks/prune': OPERATORS,
   'GET /secrets': OPERATORS,
   'POST /secrets/create': OPERATORS,
   'GET /secrets/{id}': OPERATORS,

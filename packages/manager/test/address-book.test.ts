@@ -89,7 +89,12 @@ class Leader {
 /** Two nodes, a service that publishes a port, and one that does not. */
 async function leader(...networks: Draft<'network'>[]): Promise<Leader> {
   const made = new Leader();
-  for (const id of ['n1', 'n2']) await put(made.store, 'node', nodeDraft(id));
+  for (const id of ['n1', 'n2']) {
+    const { Description } = nodeDraft(id);
+    const RuntimeCapabilities = ['images', 'network-overlay'];
+    const draft = nodeDraft(id, { Description: { ...Description!, RuntimeCapabilities } });
+    await put(made.store, 'node', draft);
+  }
   await put(made.store, 'network', ingressDraft());
   for (const network of networks) await put(made.store, 'network', network);
   const EndpointSpec = { Mode: 'vip' as const, Ports: [PORT] };
@@ -166,7 +171,7 @@ test('a task waits for an address in a full network, says so, and gets the next 
   t.is(made.task('e')?.Status.State, 'new');
   t.is(
     made.task('e')?.Status.Err,
-    'the network back has no free address: stop tasks, or use a larger subnet',
+    'the network back has no free address for the task: stop tasks, or use a larger subnet',
   );
   const { entries } = made.store;
   await made.pass(1_000);

@@ -85,14 +85,14 @@ const FULL: { readonly [K in Exclude<Kind, 'cluster'>]: Draft<K> } = {
     Status: { ...taskDraft('t1').Status, StartedAt: '2026-01-01T00:00:00.000Z' },
     Stop: { Reason: 'its node is drained', Moved: true },
   }),
-  network: networkDraft('net1'),
+  network: networkDraft('net1', { Creation: { Key: 'k', Digest: 'd'.repeat(43) } }),
   secret: { ID: 'sec1', Spec: { Name: 'sec', Labels: { a: 'b' }, Data: 'YQ==' } },
   config: { ID: 'con1', Spec: { Name: 'con', Labels: { a: 'b' }, Data: 'YQ==' } },
   revision: revisionDraft('rev1'),
   'removed-node': { ID: 'gone1', Until: '2027-01-01T00:00:00.000Z' },
 };
 
-const CLUSTER = { ...clusterDraft('c'), ClientVersion: { Index: 1 } };
+const CLUSTER = { ...clusterDraft('c'), ClientVersion: { Index: 1 }, IngressRemoved: true };
 
 /**
  * Stands for levels to come: real fields, each said to be new. What is refused below its level has tests of its
@@ -200,7 +200,7 @@ test('an object as of a level is what the store makes of it, and itself when not
     t.like(asOfLevel('node', FULL.node, level, LATER), { Status, Description });
     t.is(asOfLevel('node', FULL.node, level, LATER) === FULL.node, level === LEVEL);
   }
-  t.is(asOfLevel('network', FULL.network, 1, LATER), FULL.network);
+  t.is(asOfLevel('secret', FULL.secret, 1, LATER), FULL.secret);
 });
 
 test('what a user asks for and the level has not is refused, and says what to do', async (t) => {

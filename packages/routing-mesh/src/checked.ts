@@ -1,4 +1,6 @@
 import {
+  type AllowSource,
+  allowSource,
   type IpAddress,
   isHostAddress,
   isLoopback,
@@ -57,6 +59,8 @@ export interface CheckedEndpoint {
 export interface CheckedPort {
   readonly protocol: PortProtocol;
   readonly publishedPort: number;
+  /** Of the service that publishes it. */
+  readonly serviceId: string;
   readonly endpoints: readonly CheckedEndpoint[];
 }
 
@@ -66,6 +70,15 @@ export interface CheckedService {
   /** As names go in DNS questions: lower case. */
   readonly name: string;
   readonly networks: ReadonlyMap<NetworkId, CheckedServiceNetwork>;
+  /** Undefined: open to all who reach it. */
+  readonly allow: readonly CheckedAllow[] | undefined;
+}
+
+/** Somebody who may connect to a service. */
+export interface CheckedAllow {
+  readonly source: AllowSource;
+  /** Empty: all ports of all protocols. */
+  readonly ports: readonly { readonly protocol: PortProtocol; readonly port: number }[];
 }
 
 export interface CheckedServiceNetwork {
@@ -211,7 +224,7 @@ const ADDRESSES_LIMIT = 16;
 
 /** @throws BadPart */
 export function readService(value: unknown): CheckedService {
-  const { serviceId, name, networks } = fieldsOf(value, 'a service');
+  const { serviceId, name, networks, allow } = fieldsOf(value, 'a service');
   if (!isObjectId(serviceId)) throw new BadPart('its service id is invalid');
   return {
     serviceId,
@@ -226,7 +239,21 @@ export function readService(value: unknown): CheckedService {
         return [readNetworkId(networkId), read];
       }),
     ),
+    allow: allow === undefined ? undefined : listIn(allow, 'its rules').flatMap(readRule),
   };
+}
+
+/** A rule that cannot be read admits nobody: the service stays closed to whom it would have named. */
+function readRule(value: unknown): CheckedAllow[] {
+  const { From, Ports = [] } = fieldsOf(value, 'a rule of it');
+  const source = typeof From === 'string' ? allowSource(From) : undefined;
+  if (source === undefined) return [];
+  const given = listIn(Ports, 'the ports of a rule');
+  const ports = given.flatMap((one) => {
+    const { Protocol: protocol, Port: port } = fieldsOf(one, 'a port of a rule');
+    return isProtocol(protocol) && isPort(port) ? { protocol, port } : [];
+  });
+  return given.length > 0 && ports.length === 0 ? [] : [{ source, ports }];
 }
 
 /** @throws BadPart */

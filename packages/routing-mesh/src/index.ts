@@ -10,6 +10,7 @@ export type {
   NetworkAttachment,
   OverlayNetwork,
   TaskAttachment,
+  TaskRefusals,
   TaskSockets,
 } from './mesh.js';
 export { readResolvConf, writeResolvConf, type ResolvConf } from './names/resolv-conf.js';

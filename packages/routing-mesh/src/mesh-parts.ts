@@ -6,6 +6,8 @@ import { HostPortSection } from './balancer/nftables/host-port-section.js';
 import { LoopbackListeners } from './balancer/nftables/loopback-listeners.js';
 import { NftablesBalancer } from './balancer/nftables/nftables-balancer.js';
 import { UserspaceBalancer } from './balancer/userspace/userspace-balancer.js';
+import { type AccessGuard, NftablesGuard, noAccessGuard } from './guard/access-guard.js';
+import { GuardSection } from './guard/guard-section.js';
 import type { Kernel } from './kernel/kernel.js';
 import type { Nft } from './kernel/nft.js';
 import type { Sockets } from './kernel/sockets.js';
@@ -39,6 +41,7 @@ export interface MeshParts {
   readonly links: TaskLinks;
   readonly balancer: LoadBalancer;
   readonly overlay: OverlayNetworks;
+  readonly guard: AccessGuard;
   readonly names: ServiceNames;
   readonly probe: SocketProbe;
   readonly programs: HostPrograms;
@@ -67,13 +70,22 @@ export function nftablesParts(options: PartOptions, nft: Nft): MeshParts {
   const ports = new DnatSection();
   const walls = new Map([IPV4, IPV6].map((family) => [family, new WallSection(family)]));
   const vips = new Map([IPV4, IPV6].map((family) => [family, new VipSection(family)]));
+  const guards = new Map([IPV4, IPV6].map((family) => [family, new GuardSection(family)]));
   const table = new MeshTable({
     kernel,
     nft,
     // A host port takes precedence over a published one; packets for nobody are dropped last.
-    sections: [hostPorts, peers, ports, walls.get(IPV4)!, vips.get(IPV4)!, new IsolationSection()],
-    sectionsV6: [walls.get(IPV6)!, vips.get(IPV6)!],
-    isV6Wanted: () => walls.get(IPV6)!.isWanted,
+    sections: [
+      hostPorts,
+      peers,
+      walls.get(IPV4)!,
+      vips.get(IPV4)!,
+      ports,
+      new IsolationSection(),
+      guards.get(IPV4)!,
+    ],
+    sectionsV6: [walls.get(IPV6)!, vips.get(IPV6)!, guards.get(IPV6)!],
+    isV6Wanted: () => walls.get(IPV6)!.isWanted || guards.get(IPV6)!.isWanted,
     ingressNetwork,
     dataPathPort,
     logger,
@@ -93,6 +105,7 @@ export function nftablesParts(options: PartOptions, nft: Nft): MeshParts {
       logger,
     }),
     overlay: new NftablesOverlays({ kernel, logger, ingressNetwork, walls, vips }),
+    guard: new NftablesGuard({ run: kernel.run, logger, sections: guards }),
     names: resolver === undefined ? withoutNames : new ResolverNames({ resolver, clock, logger }),
     probe: new ProcProbe(kernel),
     programs: new ProcPrograms({ kernel, logger }),
@@ -108,6 +121,7 @@ export function userspaceParts(options: PartOptions): MeshParts {
     links: new SharedNetwork(),
     balancer: new UserspaceBalancer(options),
     overlay: noOverlayNetworks,
+    guard: noAccessGuard,
     names: noServiceNames,
     probe: new ProcProbe(options.kernel),
     programs: noHostPrograms,

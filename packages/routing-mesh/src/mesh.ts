@@ -69,6 +69,15 @@ export interface TaskAttachment {
   readonly nameservers?: readonly string[];
 }
 
+/** Clients that no rule of a task's service admits. */
+export interface TaskRefusals {
+  readonly taskId: string;
+  /** Attempts since the last report: packets, of which a refused TCP connection has one. */
+  readonly count: number;
+  /** One of them. The port is 0 for protocols without ports. */
+  readonly last: { readonly from: string; readonly protocol: string; readonly port: number };
+}
+
 /** Where to look for a running task's sockets. */
 export interface TaskSockets {
   readonly taskId: string;
@@ -155,6 +164,9 @@ export interface Mesh {
    * @throws RangeError for a query that this node cannot answer; the message says what to do
    */
   trace(query: MeshTraceQuery, local: ReadonlySet<string>): Promise<MeshTrace>;
+
+  /** Calls the listener when clients of a task were refused because no rule of its service admits them. */
+  watchRefusals(listener: (refusals: TaskRefusals) => void): () => void;
 
   /** `keep` leaves the kernel as it is: traffic continues while the daemon restarts. */
   close(options: { readonly keep: boolean }): Promise<void>;

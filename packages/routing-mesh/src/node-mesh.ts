@@ -18,6 +18,7 @@ import {
   type Timer,
 } from '@swarm/api';
 import type { SubnetText } from './address.js';
+import { AddressClaims, overlayAddresses } from './address-claims.js';
 import { readAttachment } from './attachment.js';
 import type { LocalTask } from './balancer/load-balancer.js';
 import {
@@ -32,7 +33,14 @@ import {
 import { HostPortClaims } from './host-port-claims.js';
 import { gatewayPlace } from './links/gateway.js';
 import { type NetworkId, parseTaskId, type TaskId } from './layout.js';
-import type { HostPort, Mesh, MeshBackendName, TaskAttachment, TaskSockets } from './mesh.js';
+import type {
+  HostPort,
+  Mesh,
+  MeshBackendName,
+  TaskAttachment,
+  TaskRefusals,
+  TaskSockets,
+} from './mesh.js';
 import type { MeshParts } from './mesh-parts.js';
 import { LatestQueue } from './latest-queue.js';
 import { type NetworkView, viewNetworks } from './overlay/network-view.js';
@@ -58,6 +66,8 @@ export interface NodeMeshOptions {
 
 /** How soon a port goes back to a program that takes it, or to the mesh once it is free. */
 const PORT_CHECK_MS = 3000;
+/** How often refused clients are counted and reported. */
+const REFUSALS_LOOK_MS = 10_000;
 
 /**
  * One node's mesh, composed of its parts. This class only decides the order: which part is called when, and
@@ -77,6 +87,7 @@ export class NodeMesh implements Mesh {
   readonly #changes = new SerialQueue();
   readonly #tasks = new Map<TaskId, LocalTask>();
   readonly #claims = new HostPortClaims();
+  readonly #addresses = new AddressClaims();
   /** Tasks of this node on overlay networks, with these. */
   readonly #overlays = new Map<TaskId, readonly CheckedOverlay[]>();
   /** Links of tasks of this node, by address. */
@@ -91,6 +102,8 @@ export class NodeMesh implements Mesh {
   #isTakenOver = false;
   #timer: Timer | undefined;
   #portTimer: Timer | undefined;
+  #guardTimer: Timer | undefined;
+  readonly #refusalListeners = new Set<(refusals: TaskRefusals) => void>();
   readonly #guard: PortGuard;
   /** What the last state was held without. */
   #withheld: ReadonlyMap<PortKey, string> = new Map();
@@ -137,6 +150,7 @@ export class NodeMesh implements Mesh {
     });
     if (this.#timer === undefined) this.#scheduleCheck();
     if (this.#portTimer === undefined) this.#schedulePortCheck();
+    if (this.#guardTimer === undefined) this.#scheduleGuardLook();
   }
 
   async #startParts(self: CheckedPeer): Promise<void> {
@@ -199,6 +213,7 @@ export class NodeMesh implements Mesh {
     const served = ports.filter((port) => !withheld.has(meshPortKey(port)));
     await balancer.apply({ peers, ports: served });
     await overlay.apply({ peers, networks });
+    this.#parts.guard.apply({ ...state, tasks: this.#tasks });
     this.#isTakenOver = false;
     let isUnsure: boolean;
     try {
@@ -236,6 +251,7 @@ export class NodeMesh implements Mesh {
     const peers = this.#reached;
     const networks = this.#views(this.#state ?? NOTHING, peers);
     await overlay.apply({ peers, networks });
+    this.#parts.guard.apply({ ...(this.#state ?? NOTHING), tasks: this.#tasks });
     const isUnsure = await transaction.commit();
     await names.apply({ networks });
     await overlay.settle({ isUnsure });
@@ -330,8 +346,15 @@ export class NodeMesh implements Mesh {
     const { tunnel, links, balancer, names, overlay } = this.#parts;
     const before = this.#tasks.get(taskId);
     const addresses = addressesOf(task);
-    // From here on its host ports are its own, even against a task attached meanwhile.
-    this.#claims.claim(taskId, hostPorts);
+    const addressesBefore = this.#addresses.of(taskId);
+    // From here on its addresses and host ports are its own, even against a task attached meanwhile.
+    this.#addresses.claim(taskId, overlayAddresses(task));
+    try {
+      this.#claims.claim(taskId, hostPorts);
+    } catch (error) {
+      this.#addresses.claim(taskId, addressesBefore);
+      throw error;
+    }
     const local = { taskId, addresses, hostPorts };
     this.#tasks.set(taskId, local);
     try {
@@ -359,6 +382,7 @@ export class NodeMesh implements Mesh {
       if (before === undefined) this.#tasks.delete(taskId);
       else this.#tasks.set(taskId, before);
       this.#claims.claim(taskId, before?.hostPorts ?? []);
+      this.#addresses.claim(taskId, addressesBefore);
       throw error;
     }
   }
@@ -421,6 +445,7 @@ export class NodeMesh implements Mesh {
     this.#closed = true;
     this.#options.clock.clearTimeout(this.#timer);
     this.#options.clock.clearTimeout(this.#portTimer);
+    this.#options.clock.clearTimeout(this.#guardTimer);
     await this.#states.idle();
     const { tunnel, links, balancer, names, overlay, transaction } = this.#parts;
     await this.#changes.run(async () => {
@@ -465,6 +490,7 @@ export class NodeMesh implements Mesh {
     this.#tasks.delete(taskId);
     this.#taskLinks.delete(taskId);
     this.#claims.release(taskId);
+    this.#addresses.release(taskId);
     return task;
   }
 
@@ -487,6 +513,29 @@ export class NodeMesh implements Mesh {
         .catch((error) => this.#logger.error({ err: error }, 'could not look for taken ports'))
         .finally(() => this.#schedulePortCheck());
     }, PORT_CHECK_MS);
+  }
+
+  watchRefusals(listener: (refusals: TaskRefusals) => void): () => void {
+    this.#refusalListeners.add(listener);
+    return () => this.#refusalListeners.delete(listener);
+  }
+
+  #scheduleGuardLook(): void {
+    if (this.#closed) return;
+    this.#guardTimer = this.#options.clock.setTimeout(() => {
+      this.#changes
+        .run(() => this.#lookForRefusals())
+        .catch((error) => this.#logger.error({ err: error }, 'could not look for refused clients'))
+        .finally(() => this.#scheduleGuardLook());
+    }, REFUSALS_LOOK_MS);
+  }
+
+  /** Only within `#changes`. */
+  async #lookForRefusals(): Promise<void> {
+    if (this.#closed || this.#isTakenOver) return;
+    for (const refusals of await this.#parts.guard.look()) {
+      for (const listener of this.#refusalListeners) listener(refusals);
+    }
   }
 
   /** Only within `#changes`: gives ports back to programs that took them, and takes those that are free. */
@@ -522,7 +571,8 @@ export class NodeMesh implements Mesh {
   }
 }
 
-const NOTHING: Pick<CheckedState, 'services' | 'members'> = {
+const NOTHING: Pick<CheckedState, 'services' | 'members' | 'ports'> = {
+  ports: [],
   services: new Map(),
   members: new Map(),
 };

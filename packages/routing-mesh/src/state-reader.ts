@@ -189,7 +189,7 @@ export class StateReader {
   }
 
   #readFields(fields: Readonly<Record<string, unknown>>): Read {
-    const { protocol, publishedPort } = fields;
+    const { protocol, publishedPort, serviceId } = fields;
     if (!isProtocol(protocol)) throw new BadPart('its protocol is not tcp, udp or sctp');
     if (!isPort(publishedPort)) throw new BadPart('it is not within 1 to 65535');
     const faults: Faults = new Map();
@@ -204,7 +204,8 @@ export class StateReader {
         note(faults, `endpoint of ${what}`, nameOf(value, 'taskId'), error);
       }
     }
-    return { port: { protocol, publishedPort, endpoints }, faults };
+    const owner = typeof serviceId === 'string' ? serviceId : '';
+    return { port: { protocol, publishedPort, serviceId: owner, endpoints }, faults };
   }
 
   /** Reports each fault once, as long as it persists. */

@@ -6,6 +6,7 @@ import {
   existsSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   readlinkSync,
   rmSync,
   writeFileSync,
@@ -64,6 +65,29 @@ check('A daemon that starts again knows the users of its tasks', async (t, h) =>
   t.true(existsSync(claim));
   await h.runtime.remove(task.ID);
   t.false(existsSync(claim), 'it is given back with the task');
+});
+
+check('A task on an overlay network asks the mesh for names, and knows its own', async (t, h) => {
+  const script =
+    'cat /etc/resolv.conf; echo --; cat /etc/hosts; echo --; ls -l /etc/resolv.conf; id -u';
+  const container = { Hostname: 'box' };
+  const overlay = shellTask(script, { address: '10.0.1.7/24', container });
+  const { lines, end } = await outcome(h.runtime, overlay);
+  t.like(end, { code: 0 }, lines.join('\n'));
+  const [conf = '', hosts = ''] = lines.join('\n').split('\n--\n');
+  t.regex(conf, /^nameserver 127\.0\.0\.11\n/);
+  t.regex(conf, /^options ndots:0$/m);
+  t.is(conf.match(/nameserver/g)?.length, 1);
+  t.regex(hosts, /^127\.0\.0\.1\tlocalhost$/m);
+  t.regex(hosts, /^10\.0\.1\.7\tbox$/m);
+  const host = readFileSync('/etc/resolv.conf', 'utf8');
+  // On the ingress network alone there are no names.
+  for (const address of [undefined, '10.240.1.7/32']) {
+    const wishes = address === undefined ? {} : { address };
+    const other = await outcome(h.runtime, shellTask('cat /etc/resolv.conf', wishes));
+    t.deepEqual(other.lines, host.trimEnd().split('\n'));
+  }
+  t.is(readFileSync('/etc/resolv.conf', 'utf8'), host, 'the host keeps its own');
 });
 
 check('A task has namespaces of its own, and sees its own processes alone', async (t, h) => {

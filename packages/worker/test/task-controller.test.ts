@@ -699,3 +699,21 @@ test('A task on an overlay network drains on every port, published or not', asyn
   await bench.clock.advance(1_000);
   t.is(controller.status.State, 'shutdown');
 });
+
+test('A running task says how many clients its service’s rules keep out', async (t) => {
+  const bench = new Bench();
+  addOverlay(bench);
+  const controller = await bench.running('t1', overlaid);
+  const last = { from: '10.0.1.9', protocol: 'tcp', port: 80 };
+  controller.refused({ taskId: 't1', count: 2, last });
+  t.regex(
+    controller.status.Message,
+    /^running; refused 2 attempts .* from 10\.0\.1\.9 to tcp\/80$/,
+  );
+  controller.refused({ taskId: 't1', count: 1, last: { ...last, protocol: 'icmp', port: 0 } });
+  t.regex(controller.status.Message, /^running; refused 3 attempts .* to icmp$/);
+  controller.update(makeTask('t1', { ...overlaid, desired: 'shutdown' }));
+  await settle();
+  controller.refused({ taskId: 't1', count: 1, last });
+  t.notRegex(controller.status.Message, /refused/);
+});

@@ -109,8 +109,12 @@ export function configFilters(given: Given): Matcher<Config> {
     filters.labels('label', config.Spec.Labels);
 }
 
-/** Ids and names match in part, as Docker's network list does. @throws ApiError BAD_REQUEST */
-export function networkFilters(given: Given): Matcher<Network> {
+/**
+ * Ids and names match in part, as Docker's network list does.
+ * @param isUnused whether neither a service nor a task uses the network
+ * @throws ApiError BAD_REQUEST
+ */
+export function networkFilters(given: Given, isUnused: Matcher<Network>): Matcher<Network> {
   const filters = Filters.parse(given, [
     'driver',
     'id',
@@ -131,5 +135,5 @@ export function networkFilters(given: Given): Matcher<Network> {
     filters.exact('scope', 'swarm') &&
     filters.exact('type', 'custom') &&
     // The ingress network is the cluster's own: it is in use even without a service.
-    (dangling !== true || !network.Spec.Ingress);
+    (dangling === undefined || dangling === (!network.Spec.Ingress && isUnused(network)));
 }

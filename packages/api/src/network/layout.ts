@@ -16,6 +16,8 @@ export const VNI_LAST = 2 ** 24 - 1;
  */
 export const INGRESS_NAME = 'ingress';
 export const INGRESS_VNI = VNI_FIRST;
+/** The first VNI of the networks that users make. */
+export const USER_VNI_FIRST = INGRESS_VNI + 1;
 export const INGRESS_SUBNET = '10.240.0.0/12';
 
 /**

@@ -30,11 +30,44 @@ export class Subnet {
     return new Subnet(base, cidr.prefixLength, isV6);
   }
 
+  /** Reads `10.240.3.7/24` as the subnet that the address is in; undefined when it is not in CIDR notation. */
+  static enclosing(text: unknown): Subnet | undefined {
+    const cidr = parseCidr(text);
+    return cidr && Subnet.around(cidr.address, cidr.prefixLength);
+  }
+
+  /** The subnet of that prefix length which the address is in. */
+  static around(address: IpAddress, prefixLength: number): Subnet {
+    const isV6 = isIpv6(address);
+    const hostBits = BigInt(width(isV6) - prefixLength);
+    return new Subnet((numberOf(address) >> hostBits) << hostBits, prefixLength, isV6);
+  }
+
   /** As `parse`. @throws RangeError when it is not a subnet */
   static of(text: string): Subnet {
     const subnet = Subnet.parse(text);
     if (subnet === undefined) throw new RangeError(`${text} is not a subnet`);
     return subnet;
+  }
+
+  /** The subnet's first address, as a number: subnets of one family are compared by it. */
+  get first(): bigint {
+    return this.#base;
+  }
+
+  /** The subnet's last address, as a number. */
+  get last(): bigint {
+    return this.#base + (1n << BigInt(width(this.isIpv6) - this.prefixLength)) - 1n;
+  }
+
+  /** Whether the two have an address in common. */
+  overlaps(other: Subnet): boolean {
+    return this.isIpv6 === other.isIpv6 && this.first <= other.last && other.first <= this.last;
+  }
+
+  /** Whether every address of the other one is in this one. */
+  contains(other: Subnet): boolean {
+    return this.isIpv6 === other.isIpv6 && this.first <= other.first && other.last <= this.last;
   }
 
   /** Where the address is in the subnet; undefined when it is outside. */
@@ -70,7 +103,8 @@ function width(isV6: boolean): 32 | 128 {
   return isV6 ? 128 : 32;
 }
 
-function numberOf(address: IpAddress): bigint {
+/** The address as a number. */
+export function numberOf(address: IpAddress): bigint {
   if (!isIpv6(address)) {
     return BigInt(address.split('.').reduce((sum, part) => sum * 256 + Number(part), 0));
   }

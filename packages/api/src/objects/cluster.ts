@@ -43,6 +43,10 @@ export interface Cluster extends Meta, ClientVersioned {
   readonly DefaultAddrPool: readonly string[];
   readonly SubnetSize: number;
   readonly DataPathPort: number;
+  /**
+   * A user removed the ingress network: the cluster makes no other until a user does. From feature level 5 on.
+   */
+  readonly IngressRemoved?: boolean;
   readonly JoinTokens: JoinTokens;
   /**
    * What the managers may store: nothing that came with a higher level. Rises when every manager can, and

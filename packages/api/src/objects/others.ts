@@ -1,4 +1,4 @@
-import type { Labels, Meta } from './common.js';
+import type { Created, Labels, Meta } from './common.js';
 
 export interface NetworkSpec {
   readonly Name: string;
@@ -20,8 +20,8 @@ export interface NetworkSpec {
   };
 }
 
-/** An overlay network. `Subnets` and `VNI` are set by the allocator. */
-export interface Network extends Meta {
+/** An overlay network. `Subnets`, at most one of each family, and `VNI` are given when it is made. */
+export interface Network extends Meta, Created {
   readonly Spec: NetworkSpec;
   readonly Subnets: readonly { readonly Subnet: string; readonly Gateway: string }[];
   readonly VNI: number;

@@ -74,6 +74,7 @@ export const clusterShape = record<Cluster>({
   DefaultAddrPool: list(cidr),
   SubnetSize: integer(0, 128),
   DataPathPort: integer(0, 65_535),
+  IngressRemoved: optional(flag),
   JoinTokens: record<JoinTokens>({
     Worker: text(JOIN_TOKEN_LIMIT),
     Manager: text(JOIN_TOKEN_LIMIT),

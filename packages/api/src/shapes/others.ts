@@ -10,7 +10,7 @@ import {
   record,
   text,
 } from '../wire/shape.js';
-import { labelsShape, META, NAME_LIMIT } from './common.js';
+import { CREATED, labelsShape, META, NAME_LIMIT } from './common.js';
 
 type Ipam = NonNullable<NetworkSpec['IPAM']>;
 
@@ -46,6 +46,7 @@ export const networkSpecShape = record<NetworkSpec>({
 
 export const networkShape = record<Network>({
   ...META,
+  ...CREATED,
   Spec: networkSpecShape,
   Subnets: list(record<Network['Subnets'][number]>({ Subnet: cidr, Gateway: ipAddress })),
   VNI: count,

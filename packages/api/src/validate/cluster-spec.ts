@@ -8,11 +8,13 @@ import {
   duration,
   flag,
   integer,
+  list,
   map,
   object,
   text,
   unserved,
 } from './field.js';
+import { type AddressPools, addressPools } from './address-pools.js';
 import { HOST_PRIVILEGES } from './host-privileges.js';
 
 /** Shortest life of a node certificate. */
@@ -147,13 +149,9 @@ const initShape = object({
   Spec: anything(),
   AutoLockManagers: flag(),
   Availability: availability,
-  DefaultAddrPool: unservedPool(),
-  SubnetSize: integer({ max: 29 }),
+  DefaultAddrPool: list(text()),
+  SubnetSize: integer(),
 });
-
-function unservedPool() {
-  return unserved('address pools cannot be chosen yet');
-}
 
 /** One address or a list of them. */
 const addressList = {
@@ -189,6 +187,7 @@ export interface InitRequest {
   readonly dataPathPort: number;
   readonly forceNewCluster: boolean;
   readonly availability: 'active' | 'pause' | 'drain';
+  readonly addressPools: AddressPools;
   readonly spec: ClusterSpec;
 }
 
@@ -230,8 +229,11 @@ export function decodeInitRequest(body: unknown): InitRequest {
       `invalid data path port ${port}: it must be between 1024 and 49151`,
     );
   }
-  if (input.SubnetSize !== undefined && input.SubnetSize !== 0 && input.SubnetSize !== 24) {
-    throw new ApiError('UNIMPLEMENTED', 'SubnetSize: cannot be chosen yet; leave it out or at 24');
+  if (input.ForceNewCluster === true && (input.DefaultAddrPool ?? []).length > 0) {
+    throw new ApiError(
+      'INVALID_ARGUMENT',
+      'DefaultAddrPool: ForceNewCluster keeps the pools of the cluster; leave it out',
+    );
   }
   const base = clusterDefaults();
   return {
@@ -241,6 +243,7 @@ export function decodeInitRequest(body: unknown): InitRequest {
     dataPathPort: port,
     forceNewCluster: input.ForceNewCluster ?? false,
     availability: availabilityOf(input.Availability),
+    addressPools: addressPools(input.DefaultAddrPool, input.SubnetSize),
     spec: fillClusterSpec(
       {
         ...clusterBody.read(input.Spec ?? {}, 'Spec'),

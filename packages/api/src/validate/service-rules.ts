@@ -3,16 +3,18 @@ import { MS, type Nanoseconds } from '../objects/common.js';
 import type {
   ContainerSpec,
   HealthConfig,
+  NetworkAttachmentConfig,
   Placement,
   PortConfig,
   ServiceSpec,
   TaskSpec,
   UpdateConfig,
 } from '../objects/service.js';
-import { PREDEFINED_NETWORKS, predefinedNetwork } from '../network/predefined.js';
+import { predefinedNetwork } from '../network/predefined.js';
 import { isJobMode, modeOf } from '../service-mode.js';
 import { SpecError } from '../task/spec-error.js';
 import { checkTasksOf } from '../task/task-rules.js';
+import { isHostName } from '../values/address.js';
 import { isZero } from './field.js';
 import { checkImage } from './image-reference.js';
 import { checkMounts } from './mounts.js';
@@ -83,19 +85,25 @@ function checkMode(spec: ServiceSpec): void {
   }
 }
 
+/** Most networks of one service; nodes accept no more for one task. */
+const NETWORKS_LIMIT = 64;
+/** Most further names of a service on one network. */
+const ALIASES_LIMIT = 64;
+
+/** What depends on the cluster's networks is checked where they are known. */
 function checkNetworks(spec: ServiceSpec): void {
   const attachments = [...(spec.TaskTemplate.Networks ?? []), ...(spec.Networks ?? [])];
-  const other = attachments.find(({ Target }) => predefinedNetwork(Target) === undefined);
-  if (other !== undefined) {
-    throw new ApiError(
-      'UNIMPLEMENTED',
-      `network "${other.Target}": services can only be attached to ${PREDEFINED_NETWORKS.join(', ')} yet; ` +
-        'publish ports to reach one service from another',
-    );
+  const first = attachments.find(({ Target }) => predefinedNetwork(Target) !== undefined);
+  if (first === undefined) {
+    if (attachments.length > NETWORKS_LIMIT)
+      refuse(
+        `TaskTemplate.Networks: has ${attachments.length}, at most ${NETWORKS_LIMIT} are allowed`,
+      );
+    attachments.forEach(checkAttachment);
+    return;
   }
-  const [first, second] = attachments;
-  if (first === undefined) return;
   const network = first.Target;
+  const second = attachments.find((each) => each !== first);
   if (second !== undefined) {
     refuse(
       `network "${network}": a task has no other network besides it; remove "${second.Target}"`,
@@ -105,6 +113,28 @@ function checkNetworks(spec: ServiceSpec): void {
     refuse(`network "${network}": it has neither Aliases nor DriverOpts`);
   }
   for (const port of spec.EndpointSpec?.Ports ?? []) checkPortIn(network, port);
+}
+
+function checkAttachment({ Target, Aliases = [], DriverOpts = {} }: NetworkAttachmentConfig): void {
+  if (Target === '') refuse('TaskTemplate.Networks: a network has no Target; name it or remove it');
+  if (Aliases.length > ALIASES_LIMIT)
+    refuse(
+      `network "${Target}": has ${Aliases.length} aliases, at most ${ALIASES_LIMIT} are allowed`,
+    );
+  const bad = Aliases.find((alias) => !isHostName(alias));
+  if (bad !== undefined) {
+    refuse(
+      `network "${Target}": the alias "${bad}" is not a host name: use letters, digits, - and _, in labels of at ` +
+        'most 63 characters with dots between them',
+    );
+  }
+  const [option] = Object.keys(DriverOpts);
+  if (option !== undefined) {
+    throw new ApiError(
+      'UNIMPLEMENTED',
+      `network "${Target}": DriverOpts["${option}"] is not served; leave it out`,
+    );
+  }
 }
 
 /**

@@ -36,6 +36,10 @@ const CAPABILITIES = {
     what: "put tasks into the engine's default bridge (network bridge)",
     remedy: 'remove the network: a task without one reaches the outside as well',
   },
+  'network-encrypted': {
+    what: 'encrypt the traffic of a network (option encrypted)',
+    remedy: 'create the network without --opt encrypted, and keep clear text among hosts you trust',
+  },
   'network-host': {
     what: "put tasks into the host's network (network host)",
     remedy: 'remove the network, or start an engine without --userns-remap',
@@ -43,6 +47,11 @@ const CAPABILITIES = {
   'network-none': {
     what: 'give tasks an empty network (network none)',
     remedy: 'start a daemon as root, or remove the network',
+  },
+  'network-overlay': {
+    what: 'attach tasks to a network of the cluster',
+    remedy:
+      'start a daemon as root with nftables and without --mesh userspace, or remove the network',
   },
   rootfs: {
     what: 'give tasks a root file system (ReadOnly, Mounts, Hosts, DNSConfig)',
@@ -90,7 +99,7 @@ export function runtimeCapabilities(
   return RuntimeCapabilities ?? UNDECLARED.get(Runtime) ?? RUNTIME_CAPABILITIES;
 }
 
-/** What a task needs of its node's runtime. */
+/** What a task needs of its node's runtime, as far as its spec says: whether its networks are encrypted, it does not. */
 export function neededCapabilities(spec: TaskSpec): ReadonlySet<RuntimeCapability> {
   const container = spec.ContainerSpec;
   if (container === undefined) return new Set();
@@ -124,7 +133,7 @@ export function neededCapabilities(spec: TaskSpec): ReadonlySet<RuntimeCapabilit
         (container.OomScoreAdj ?? 0) !== 0,
     ],
   ];
-  const network = predefinedNetworkOf(spec);
+  const network = predefinedNetworkOf(spec) ?? (hasItems(spec.Networks) ? 'overlay' : undefined);
   return new Set([
     ...needs.flatMap(([capability, isNeeded]) => (isNeeded ? [capability] : [])),
     ...(network === undefined ? [] : ([`network-${network}`] as const)),

@@ -3,6 +3,7 @@ import { BACKUP } from './backup.js';
 import { COMPLETION } from './completion.js';
 import { DAEMON } from './daemon.js';
 import { MESH_COMMANDS } from './mesh.js';
+import { NETWORK_COMMANDS } from './network.js';
 import { NODE_COMMANDS } from './node.js';
 import { RAFT_COMMANDS } from './raft.js';
 import { RESTORE } from './restore.js';
@@ -14,6 +15,7 @@ export const COMMANDS: readonly Command[] = [
   ...SWARM_COMMANDS,
   DAEMON,
   ...SYSTEM_COMMANDS,
+  ...NETWORK_COMMANDS,
   ...NODE_COMMANDS,
   ...SERVICE_COMMANDS,
   BACKUP,
@@ -26,6 +28,7 @@ export const COMMANDS: readonly Command[] = [
 /** Words that only come before another one, and what their commands are for. */
 export const MANAGEMENT: Readonly<Record<string, string>> = {
   mesh: 'See where the routing mesh leads connections',
+  network: 'Manage networks',
   node: 'Manage nodes',
   raft: "Inspect a manager's log and state",
   service: 'Manage services',
@@ -37,7 +40,7 @@ export const CLUSTER_WORDS: readonly string[] = [
 ];
 
 /** Docker's commands that this version does not support. */
-export const NOT_YET_COMMANDS = ['config', 'network', 'secret', 'stack', 'unlock', 'unlock-key'];
+export const NOT_YET_COMMANDS = ['config', 'secret', 'stack', 'unlock', 'unlock-key'];
 
 /** Finds the command that a line begins with. */
 export function findCommand(words: readonly string[]): Command | undefined {

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Service, ServiceMode, ServiceSpec, Task } from '@swarm/api';
 import { DaemonError } from '../client/api-client.js';
 import { create } from '../client/create.js';
+import { networkNames } from '../client/network-names.js';
 import { managersAt } from '../client/managers.js';
 import { type Arguments, type Command, type CommandContext, UsageError } from '../command.js';
 import { explain } from '../explain.js';
@@ -171,16 +172,27 @@ const INSPECT: Command = {
   least: 1,
   completes: ['service'],
   examples: [{ line: 'service inspect --pretty web', about: 'for people' }],
-  run: (context) =>
-    inspectAll(context, {
-      read: (name) =>
-        context.client.get<Service>(`/services/${encodeURIComponent(name)}`, {
-          insertDefaults: true,
-        }),
-      pretty: (service) => prettyService(service, Date.now()),
+  run(context) {
+    const names = new Map<string, string>();
+    return inspectAll(context, {
+      async read(name) {
+        const { client, args } = context;
+        const path = `/services/${encodeURIComponent(name)}`;
+        const service = await client.get<Service>(path, { insertDefaults: true });
+        if (args.boolean('pretty') || args.string('format') === 'pretty')
+          for (const [id, each] of await networkNames(client, networksOf(service.Spec)))
+            names.set(id, each);
+        return service;
+      },
+      pretty: (service) => prettyService(service, Date.now(), names),
       type: async () => (await import('../output/types/service.js')).SERVICE,
-    }),
+    });
+  },
 };
+
+function networksOf({ TaskTemplate }: ServiceSpec): readonly string[] {
+  return (TaskTemplate.Networks ?? []).map(({ Target }) => Target);
+}
 
 const SCALE: Command = {
   path: ['service', 'scale'],
@@ -265,7 +277,10 @@ const UPDATE: Command = {
       client,
       name,
       async (old, service) => {
-        const spec = updateSpec(args, old, context.env, service.Endpoint?.Ports ?? []);
+        const isAbout = args.has('network-add') || args.has('network-rm');
+        const names = isAbout ? await networkNames(client, networksOf(old)) : new Map();
+        const ports = service.Endpoint?.Ports ?? [];
+        const spec = updateSpec(args, old, context.env, ports, names);
         if (!args.has('image')) return spec;
         const result = await pinned(context, spec, auth);
         warning = result.warning;

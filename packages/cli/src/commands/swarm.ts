@@ -3,6 +3,7 @@ import type { ApiClient } from '../client/api-client.js';
 import { type Arguments, type Command, type Flags, UsageError } from '../command.js';
 import { ensureDaemon } from '../client/ensure-daemon.js';
 import { interruptible } from '../interrupt.js';
+import { each } from '../flags/ipam.js';
 import { oneOf } from '../flags/task-template.js';
 import { parseCount, parseDuration } from '../flags/values.js';
 
@@ -132,17 +133,33 @@ const INIT: Command = {
       about: "UDP port for tasks' traffic between nodes, 1024 to 49151",
       default: '4789',
     },
+    'default-addr-pool': {
+      type: 'list',
+      value: 'CIDR',
+      about: 'where networks get their subnets from',
+      default: '10.0.0.0/8',
+    },
+    'default-addr-pool-mask-length': {
+      type: 'string',
+      value: 'uint32',
+      about: 'prefix length of those subnets',
+      default: '24',
+    },
     'force-new-cluster': {
       type: 'boolean',
       about: 'make a cluster of only this manager from its state, if the others are lost for good',
     },
   },
-  notYet: [...NOT_YET_FLAGS, 'default-addr-pool', 'default-addr-pool-mask-length'],
+  notYet: NOT_YET_FLAGS,
   least: 0,
   most: 0,
   examples: [
     { line: 'init --advertise-addr 192.0.2.1', about: 'the first manager of a new cluster' },
     { line: 'init --advertise-addr eth0:2377', about: 'with the address of an interface' },
+    {
+      line: 'init --default-addr-pool 10.20.0.0/16 --default-addr-pool-mask-length 26',
+      about: 'networks of 62 addresses out of 10.20.0.0/16',
+    },
     { line: 'init --force-new-cluster', about: 'continue alone after the other managers are lost' },
   ],
   async run(context) {
@@ -156,6 +173,11 @@ const INIT: Command = {
     const request = {
       ...addresses(args),
       DataPathPort: parseCount('data-path-port', args.string('data-path-port') ?? '0'),
+      DefaultAddrPool: each(args, 'default-addr-pool'),
+      SubnetSize: parseCount(
+        'default-addr-pool-mask-length',
+        args.string('default-addr-pool-mask-length') ?? '0',
+      ),
       ForceNewCluster: args.boolean('force-new-cluster'),
       Availability: availability(args.string('availability')),
       Spec: clusterSpec(args, EMPTY_SPEC),

@@ -29,6 +29,9 @@ interface Info {
     readonly RemoteManagers?: { Addr: string }[] | null;
     readonly Cluster?: {
       readonly ID: string;
+      readonly DefaultAddrPool?: readonly string[] | null;
+      readonly SubnetSize?: number;
+      readonly DataPathPort?: number;
       readonly Spec: {
         readonly Orchestration: { readonly TaskHistoryRetentionLimit?: number };
         readonly Raft: {
@@ -112,6 +115,9 @@ function prettyInfo(info: Info): string {
         ` ClusterID: ${cluster.ID}`,
         ` Managers: ${swarm.Managers ?? 0}`,
         ` Nodes: ${swarm.Nodes ?? 0}`,
+        ` Default Address Pool: ${(cluster.DefaultAddrPool ?? []).join('  ')}`,
+        ` SubnetSize: ${cluster.SubnetSize ?? 0}`,
+        ` Data Path Port: ${cluster.DataPathPort ?? 0}`,
         ' Orchestration:',
         `  Task History Retention Limit: ${cluster.Spec.Orchestration.TaskHistoryRetentionLimit ?? 5}`,
         ' Raft:',

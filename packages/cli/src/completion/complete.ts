@@ -11,7 +11,7 @@ export interface Candidate {
 
 /** The cluster's names; empty if it does not answer in time. */
 export interface LiveNames {
-  of(kind: 'node' | 'service' | 'task', host: LiveHost): Promise<readonly Candidate[]>;
+  of(kind: 'network' | 'node' | 'service' | 'task', host: LiveHost): Promise<readonly Candidate[]>;
 }
 
 /** The daemon named by the line so far. */

@@ -50,7 +50,15 @@ function within<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
 
 type List = (client: ApiClient) => Promise<Candidate[]>;
 
-const LISTS: Readonly<Record<'node' | 'service' | 'task', List>> = {
+const LISTS: Readonly<Record<'network' | 'node' | 'service' | 'task', List>> = {
+  async network(client) {
+    type Named = { readonly Name: string; readonly Driver: string; readonly Scope: string };
+    const networks = await client.get<Named[]>('/networks');
+    return networks.map(({ Name, Driver, Scope }) => ({
+      value: Name,
+      about: `${Driver}, ${Scope}`,
+    }));
+  },
   async node(client) {
     const nodes = await client.get<Node[]>('/nodes');
     const names = nodes.map((node) => node.Description?.Hostname ?? '');

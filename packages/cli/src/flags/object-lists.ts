@@ -32,17 +32,26 @@ function folder(path: string): string {
   return path.replace(/\/+/g, '/').replace(/(?<=.)\/$/, '');
 }
 
-/** Networks by name. `--network-rm` takes the name, or a network as `--network` does. */
-export const NETWORK: ListFlag<NetworkAttachmentConfig> = {
-  ...{ name: 'network', what: 'network' },
-  key: ({ Target }) => Target,
-  same: isDeepStrictEqual,
-  show: ({ Target }) => Target,
-  find(text, items) {
-    const { Target: name } = parseNetwork(text);
-    return items.filter(({ Target }) => Target === name);
-  },
-};
+/**
+ * Networks by name. `--network-rm` takes the name or id, or a network as `--network` does.
+ * @param names of networks by their ids, as specs have them
+ */
+export function networkList(
+  names: ReadonlyMap<string, string> = new Map(),
+): ListFlag<NetworkAttachmentConfig> {
+  const nameOf = (target: string): string => names.get(target) ?? target;
+  return {
+    ...{ name: 'network', what: 'network' },
+    key: ({ Target }) => nameOf(Target),
+    same: (a, b) =>
+      isDeepStrictEqual({ ...a, Target: nameOf(a.Target) }, { ...b, Target: nameOf(b.Target) }),
+    show: ({ Target }) => nameOf(Target),
+    find(text, items) {
+      const name = nameOf(parseNetwork(text).Target);
+      return items.filter(({ Target }) => nameOf(Target) === name);
+    },
+  };
+}
 
 type Ulimit = ReturnType<typeof parseUlimit>;
 

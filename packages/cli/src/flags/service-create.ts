@@ -7,7 +7,7 @@ import { distinct, type ListFlag } from './list-change.js';
 import { assign, environment, hostLine, parsePreference, parseUlimit } from './lists.js';
 import { parseMount } from './mount.js';
 import { parseNetwork } from './network.js';
-import { HOST, MOUNT, NETWORK, PREFERENCE, portList, ULIMIT } from './object-lists.js';
+import { HOST, MOUNT, networkList, PREFERENCE, portList, ULIMIT } from './object-lists.js';
 import { parsePublish } from './publish.js';
 import { ALLOW_ABOUT, COMMON_SERVICE_FLAGS, LIST_FLAGS } from './service-flags.js';
 import {
@@ -51,7 +51,7 @@ export function createSpec(args: Arguments, env: NodeJS.ProcessEnv): ServiceSpec
   applyTaskFlags(args, task);
   const placement = placementOf(args);
   if (placement !== undefined) task.Placement = placement;
-  const networks = distinct(NETWORK, args.list('network').map(parseNetwork));
+  const networks = distinct(networkList(), args.list('network').map(parseNetwork));
   if (networks.length > 0) task.Networks = networks;
   const mode = modeOf(args);
   if (isJobMode(mode)) refuseForJob(args);

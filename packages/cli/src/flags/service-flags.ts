@@ -1,4 +1,4 @@
-import type { Flags } from '../command.js';
+import type { Completes, Flags } from '../command.js';
 
 /** Flags that mean the same on `service create` and `service update`. */
 export const COMMON_SERVICE_FLAGS: Flags = {
@@ -112,7 +112,10 @@ export const ALLOW_ABOUT =
   'who may connect to the tasks: SERVICE[:PORT], NETWORK[:PORT] or any[:PORT]; none for nobody, open for no rules';
 
 export const LIST_FLAGS: Readonly<
-  Record<string, { readonly about: string; readonly short?: string }>
+  Record<
+    string,
+    { readonly about: string; readonly short?: string; readonly completes?: Completes }
+  >
 > = {
   'cap-add': { about: 'Linux capabilities to add' },
   'cap-drop': { about: 'Linux capabilities to drop' },
@@ -126,7 +129,10 @@ export const LIST_FLAGS: Readonly<
   host: { about: 'host-to-address mappings (HOST:IP)' },
   label: { about: 'service labels', short: 'l' },
   mount: { about: 'filesystem mounts' },
-  network: { about: 'network to attach to: host, none or bridge' },
+  network: {
+    about: 'network to attach to (NAME, or name=NAME,alias=…); host, none or bridge',
+    completes: 'network',
+  },
   'placement-pref': { about: 'placement preferences (spread=node.labels.X)' },
   publish: { about: 'ports to publish', short: 'p' },
   sysctl: { about: 'sysctl options' },

@@ -12,7 +12,15 @@ import { withHelp } from './flag-help.js';
 import { changeList, distinct, type ListFlag } from './list-change.js';
 import { assign, environment, hostLine, parsePreference, parseUlimit } from './lists.js';
 import { parseMount } from './mount.js';
-import { HOST, hostLines, MOUNT, NETWORK, PREFERENCE, portList, ULIMIT } from './object-lists.js';
+import {
+  HOST,
+  hostLines,
+  MOUNT,
+  networkList,
+  PREFERENCE,
+  portList,
+  ULIMIT,
+} from './object-lists.js';
 import { parseNetwork } from './network.js';
 import { parsePublish } from './publish.js';
 import { ALLOW_ABOUT, COMMON_SERVICE_FLAGS, LIST_FLAGS } from './service-flags.js';
@@ -43,10 +51,13 @@ export const UPDATE_FLAGS: Flags = withHelp({
   ...Object.fromEntries(
     Object.entries(LIST_FLAGS)
       .filter(([name]) => name !== 'cap-add' && name !== 'cap-drop')
-      .flatMap(([name, { about }]) => [
-        [`${name}-add`, { type: 'list', about: `add or update: ${about}` } as const],
-        [`${name}-rm`, { type: 'list', about: `remove: ${about}` } as const],
-      ]),
+      .flatMap(([name, { about, completes }]) => {
+        const flag = { type: 'list', ...(completes !== undefined && { completes }) } as const;
+        return [
+          [`${name}-add`, { ...flag, about: `add or update: ${about}` }] as const,
+          [`${name}-rm`, { ...flag, about: `remove: ${about}` }] as const,
+        ];
+      }),
   ),
   allow: { type: 'list', about: ALLOW_ABOUT },
   'allow-rm': {
@@ -66,6 +77,7 @@ export const UPDATE_FLAGS: Flags = withHelp({
 /**
  * The spec after `service update`: the old one with the flags' changes, everything else kept.
  * @param assigned ports of the service's endpoint, as the cluster chose them
+ * @param networkNames names of the service's networks, by their ids
  * @throws UsageError for a `--*-rm` that matches nothing
  */
 export function updateSpec(
@@ -73,6 +85,7 @@ export function updateSpec(
   old: ServiceSpec,
   env: NodeJS.ProcessEnv,
   assigned: readonly PortConfig[] = [],
+  networkNames: ReadonlyMap<string, string> = new Map(),
 ): ServiceSpec {
   const change = changes(args, `service ${old.Name}`);
   const container: Mutable<ContainerSpec> = { ...old.TaskTemplate.ContainerSpec! };
@@ -85,7 +98,7 @@ export function updateSpec(
   const task: Mutable<TaskSpec> = { ...old.TaskTemplate, ContainerSpec: container };
   applyTaskFlags(args, task);
   updatePlacement(args, change, task);
-  assign(task, 'Networks', change(NETWORK, task.Networks, parseNetwork));
+  assign(task, 'Networks', change(networkList(networkNames), task.Networks, parseNetwork));
   if (args.boolean('force')) task.ForceUpdate += 1;
   const spec: Mutable<ServiceSpec> = { ...old, TaskTemplate: task };
   spec.Labels = changePairs(change, LABEL, old.Labels) ?? old.Labels ?? {};

@@ -12,13 +12,19 @@ import type {
   UpdateStatus,
 } from '@swarm/api';
 import { shownRules } from '../flags/allow.js';
+import { showControls } from '@swarm/api/client';
 import { goDuration, humanBytes, humanDuration } from './time.js';
 
 /**
  * Formats a service for people, in the order in which Docker prints it.
  * @param nowMs wall clock, for the age of an update
+ * @param networkNames names of its networks, by their ids
  */
-export function prettyService(service: ShownService, nowMs: number): string {
+export function prettyService(
+  service: ShownService,
+  nowMs: number,
+  networkNames: ReadonlyMap<string, string> = new Map(),
+): string {
   const { Spec: spec } = service;
   const task = spec.TaskTemplate;
   const lines = ['', `ID:\t\t${service.ID}`, `Name:\t\t${spec.Name}`];
@@ -36,11 +42,15 @@ export function prettyService(service: ShownService, nowMs: number): string {
     );
   }
   lines.push(...prettyContainer(task.ContainerSpec), ...prettyResources(task));
-  const networks = (task.Networks ?? []).map(({ Target }) => Target);
+  const nameOf = (id: string) => showControls(networkNames.get(id) ?? id);
+  const networks = (task.Networks ?? []).map(({ Target }) => nameOf(Target));
   if (networks.length > 0) lines.push(`Networks:\t${networks.join(' ')}`);
   lines.push(`Endpoint Mode:\t${spec.EndpointSpec?.Mode ?? 'vip'}`);
   const allow = spec.EndpointSpec?.Allow;
   if (allow !== undefined) lines.push(`Allowed:\t${shownRules(allow).join(' ') || 'nobody'}`);
+  const vips = service.Endpoint.VirtualIPs ?? [];
+  if (vips.length > 0)
+    lines.push('Virtual IPs:', ...vips.map((each) => ` ${nameOf(each.NetworkID)}:\t${each.Addr}`));
   const ports = service.Endpoint.Ports ?? [];
   if (ports.length > 0)
     lines.push('Ports:', ...ports.flatMap((port) => prettyPort(port, service.PortConflicts ?? [])));

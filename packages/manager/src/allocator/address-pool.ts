@@ -10,7 +10,7 @@ export const ADDRESS_REST_MS = 60_000;
 export const FREED_ADDRESSES_LIMIT = 4096;
 
 /**
- * The addresses of one subnet: who holds them, and when the others were freed. Reuses addresses as late as
+ * The addresses of one subnet, or of a range in it: who holds them, and when the others were freed. Reuses addresses as late as
  * possible: gives first those that no known task had, then the one that was freed first. Beyond
  * `FREED_ADDRESSES_LIMIT` the one that was freed first goes before, once it has rested.
  *
@@ -24,19 +24,28 @@ export class AddressPool {
   /** Time at which each was freed, the oldest first. */
   readonly #freed = new Map<number, number>();
   readonly #knownSinceMs: number;
-  #next = TASK_OFFSET_FIRST;
+  readonly #first: number;
+  readonly #last: number;
+  #next: number;
   #ahead: number;
 
-  /** @param knownSinceMs addresses freed before this time may be missing */
-  constructor(subnet: Subnet, knownSinceMs: number) {
+  /**
+   * @param knownSinceMs addresses freed before this time may be missing
+   * @param range a part of the subnet: only its addresses are given
+   */
+  constructor(subnet: Subnet, knownSinceMs: number, range: Subnet = subnet) {
     this.subnet = subnet;
     this.#knownSinceMs = knownSinceMs;
+    const offset = Number(range.first - subnet.first);
+    this.#first = Math.max(TASK_OFFSET_FIRST, offset);
+    this.#last = Math.min(taskOffsetLast(subnet), offset + range.size - 1);
+    this.#next = this.#first;
     this.#ahead = this.size;
   }
 
   /** How many addresses can be held. */
   get size(): number {
-    return Math.max(0, taskOffsetLast(this.subnet) - TASK_OFFSET_FIRST + 1);
+    return Math.max(0, this.#last - this.#first + 1);
   }
 
   get hasRoom(): boolean {
@@ -60,9 +69,9 @@ export class AddressPool {
     return offset;
   }
 
-  /** Records that the holder has the address. Ignores addresses that no task can have. */
+  /** Records that the holder has the address. Ignores addresses that this pool does not give. */
   hold(offset: number, holder: string): void {
-    if (!isTaskOffset(this.subnet, offset)) return;
+    if (!this.#isOurs(offset)) return;
     const holders = this.#holders.get(offset);
     if (holders !== undefined) {
       holders.add(holder);
@@ -90,11 +99,11 @@ export class AddressPool {
     nowMs: number,
   ): void {
     for (const [offset, atMs] of [...freed].sort(([, a], [, b]) => a - b)) {
-      if (this.#holders.has(offset) || !isTaskOffset(this.subnet, offset)) continue;
+      if (this.#holders.has(offset) || !this.#isOurs(offset)) continue;
       this.#freed.delete(offset);
       this.#freed.set(offset, Math.min(atMs, nowMs));
     }
-    if (isTaskOffset(this.subnet, newest)) this.#next = this.#after(newest);
+    if (this.#isOurs(newest)) this.#next = this.#after(newest);
   }
 
   #step(): number | undefined {
@@ -108,6 +117,10 @@ export class AddressPool {
   }
 
   #after(offset: number): number {
-    return offset === taskOffsetLast(this.subnet) ? TASK_OFFSET_FIRST : offset + 1;
+    return offset === this.#last ? this.#first : offset + 1;
+  }
+
+  #isOurs(offset: number): boolean {
+    return isTaskOffset(this.subnet, offset) && offset >= this.#first && offset <= this.#last;
   }
 }

@@ -1,19 +1,16 @@
 import {
   compareStates,
   INGRESS_NAME,
-  INGRESS_SUBNET,
-  INGRESS_VNI,
   isTerminal,
+  type Network,
   newId,
   type Node,
   meshPortOf,
-  NODE_ADDRESS_OFFSET,
   type NodeMesh,
   type PortConfig,
   type PortKey,
   publishedKey,
   type Service,
-  Subnet,
   type Task,
 } from '@swarm/api';
 import type { ControlLoop, LoopContext } from '../control-loop.js';
@@ -32,10 +29,12 @@ import {
 import type { AddressBook } from './address-book.js';
 import { wantedNetworks } from './attachments.js';
 import { clusterPortUse, holdsClusterPort, movedManagerPorts } from './cluster-ports.js';
+import { ingressAllocation } from './network-book.js';
 import { MeshPlaces } from './node-mesh.js';
 import { endpointOf, givenBack, isAllocated, PortRange, PortTable } from './port-table.js';
 import { PortWaiters } from './port-waiters.js';
 import { earlierRevision, taskPorts } from './task-ports.js';
+import { hasVirtualAddresses, vipNetworks } from './virtual-addresses.js';
 
 const DEBOUNCE_MS = 2;
 const DEBOUNCE_LIMIT_MS = 20;
@@ -47,8 +46,8 @@ export function createAllocator(context: LoopContext, addresses: AddressBook): C
 }
 
 /**
- * Allocates what must be unique in the cluster: places in the mesh for nodes, published ports for services,
- * addresses for tasks. Moves a task from NEW to PENDING once its service has its ports, with its addresses
+ * Allocates what must be unique in the cluster: places in the mesh for nodes, published ports and virtual
+ * addresses for services, addresses for tasks. Moves a task from NEW to PENDING once its service has its own, with its addresses
  * in cluster-wide networks; addresses that depend on the node come with the node (see AddressBook). A
  * waiting task says what it waits for.
  */
@@ -65,6 +64,8 @@ class Allocator implements ControlLoop {
   readonly #placeless = new Set<string>();
   readonly #portless = new PortWaiters();
   readonly #unattached = new Set<string>();
+  /** Services that found no virtual address. */
+  readonly #addressless = new Set<string>();
   readonly #places: MeshPlaces;
   readonly #ports: PortRange;
   readonly #aside: SetAside;
@@ -119,7 +120,7 @@ class Allocator implements ControlLoop {
     if (event.kind === 'task') {
       this.#onTask(event.object, event.action === 'remove');
     } else if (event.kind === 'network') {
-      this.#retry(this.#unattached, this.#tasks);
+      this.#onAddresses();
       this.#retry(this.#placeless, this.#nodes);
       if (this.#context.store.ingressNetwork() === undefined) this.#pass.trigger();
     } else if (event.kind === 'service') {
@@ -135,7 +136,13 @@ class Allocator implements ControlLoop {
       this.#unattached.delete(task.ID);
     } else if (this.#note(task)) this.#pass.trigger();
     // The task may have freed an address.
-    if (isRemoved || isTerminal(task.Status.State)) this.#retry(this.#unattached, this.#tasks);
+    if (isRemoved || isTerminal(task.Status.State)) this.#onAddresses();
+  }
+
+  /** There may be a free address where there was none. */
+  #onAddresses(): void {
+    this.#retry(this.#addressless, this.#services);
+    this.#retry(this.#unattached, this.#tasks);
   }
 
   #onNode(event: StoreEvent & { readonly kind: 'node' }): void {
@@ -185,11 +192,14 @@ class Allocator implements ControlLoop {
     if (action === 'remove') {
       this.#services.delete(service.ID);
       this.#portless.forget(service.ID);
+      this.#addressless.delete(service.ID);
       this.#wake(givenBack(service, undefined));
     } else {
       this.#noteService(service);
       if (action === 'update') this.#wake(givenBack(event.previous, service));
     }
+    const had = action === 'update' ? event.previous : service;
+    if (action !== 'create' && (had.Endpoint.VirtualIPs?.length ?? 0) > 0) this.#onAddresses();
     // One that was woken for a port of the range may have left it to the next.
     if (wasWaiting && !this.#portless.has(service.ID)) this.#wakeNext();
     if (action !== 'update' || isNews(event.previous, service)) {
@@ -226,7 +236,8 @@ class Allocator implements ControlLoop {
   async #run(isStopped: () => boolean): Promise<void> {
     await this.#createIngress();
     if (!isStopped()) await this.#inParts(this.#nodes, isStopped, this.#allocateNodes);
-    if (!isStopped()) await this.#inParts(this.#services, isStopped, this.#allocateServices);
+    if (!isStopped())
+      await this.#inParts(this.#services, isStopped, this.#allocateServices, this.#takeBackService);
     if (!isStopped())
       await this.#inParts(this.#tasks, isStopped, this.#allocateTasks, this.#takeBack);
   }
@@ -263,7 +274,7 @@ class Allocator implements ControlLoop {
 
   async #createIngress(): Promise<void> {
     const { store, randomBytes, logger } = this.#context;
-    if (store.ingressNetwork() !== undefined) return;
+    if (store.ingressNetwork() !== undefined || store.cluster()?.IngressRemoved === true) return;
     if (store.byName('network', INGRESS_NAME) !== undefined) {
       logger.error(
         {},
@@ -281,9 +292,44 @@ class Allocator implements ControlLoop {
     for (const id of ids) {
       const service = transaction.get('service', id);
       if (service === undefined || isSettled(transaction, service)) continue;
-      this.#aside.attempt('service', service, () => allocateService(transaction, table, service));
+      this.#aside.attempt('service', service, () =>
+        this.#allocateService(transaction, table, service),
+      );
     }
   };
+
+  #allocateService(transaction: Transaction, table: PortTable, service: Service): void {
+    const { AllocationError, ...rest } = service;
+    const refuse = (error: string): void => {
+      if (error !== AllocationError)
+        transaction.update('service', { ...rest, AllocationError: error });
+    };
+    const wanted = vipNetworks(transaction, service);
+    if ('error' in wanted) {
+      this.#addressless.add(service.ID);
+      refuse(wanted.error);
+      return;
+    }
+    const allocation = table.allocate(service);
+    if ('error' in allocation) {
+      refuse(allocation.error);
+      return;
+    }
+    const addresses = this.#addresses.attachService(service, wanted.networks);
+    if (addresses === undefined) {
+      this.#addressless.add(service.ID);
+      const full = wanted.networks.find(({ ID }) => !this.#addresses.hasRoom(ID));
+      refuse(noAddress(full, 'for the virtual address of the service'));
+      return;
+    }
+    const Endpoint = endpointOf(service, allocation.ports, addresses);
+    const allocated = { ...rest, Endpoint };
+    transaction.update('service', allocated);
+    table.release(givenBack(service, allocated));
+  }
+
+  readonly #takeBackService = (serviceId: string): void =>
+    this.#addresses.refreshService(serviceId);
 
   readonly #allocateTasks = (transaction: Transaction, ids: readonly string[]): void => {
     const time = this.#context.store.timeMs();
@@ -345,11 +391,7 @@ class Allocator implements ControlLoop {
     const NetworksAttachments = this.#addresses.attach(task, early);
     if (NetworksAttachments !== undefined) return { ...task, NetworksAttachments };
     const full = early.find(({ ID }) => !this.#addresses.hasRoom(ID));
-    const name = full?.Spec.Name ?? '';
-    return {
-      Message,
-      Err: `the network ${name} has no free address: stop tasks, or use a larger subnet`,
-    };
+    return { Message, Err: noAddress(full, 'for the task') };
   }
 
   readonly #allocateNodes = (transaction: Transaction, ids: readonly string[]): void => {
@@ -377,17 +419,8 @@ function isSettled(view: View, service: Service): boolean {
   return isAllocated(service) && !holdsClusterPort(view, service);
 }
 
-function allocateService(transaction: Transaction, table: PortTable, service: Service): void {
-  const allocation = table.allocate(service);
-  const { AllocationError, ...rest } = service;
-  if ('error' in allocation) {
-    if (allocation.error === AllocationError) return;
-    transaction.update('service', { ...rest, AllocationError: allocation.error });
-    return;
-  }
-  const allocated = { ...rest, Endpoint: endpointOf(service, allocation.ports) };
-  transaction.update('service', allocated);
-  table.release(givenBack(service, allocated));
+function noAddress(full: Network | undefined, what: string): string {
+  return `the network ${full?.Spec.Name ?? ''} has no free address ${what}: stop tasks, or use a larger subnet`;
 }
 
 /** Writes what the task waits for, unless its status says so already. The time stays that of its state. */
@@ -431,14 +464,15 @@ function taskWaitsFor(view: View, task: Task, service: Service | undefined): Rea
   }
   if (isAllocated(service) || earlierRevision(view, task, service) !== undefined) return undefined;
   return {
-    Message: 'waiting for the published ports of its service',
-    Err: service.AllocationError ?? 'the ports of its service are not allocated yet',
+    Message: hasVirtualAddresses(service)
+      ? 'waiting for the published ports of its service'
+      : 'waiting for the virtual addresses of its service',
+    Err: service.AllocationError ?? 'what its service needs is not allocated yet',
   };
 }
 
 function ingressDraft(id: string): Draft<'network'> {
-  const Gateway = Subnet.of(INGRESS_SUBNET).addressAt(NODE_ADDRESS_OFFSET);
-  const Config = [{ Subnet: INGRESS_SUBNET, Gateway }];
+  const allocation = ingressAllocation();
   return {
     ID: id,
     Spec: {
@@ -451,9 +485,8 @@ function ingressDraft(id: string): Draft<'network'> {
       Ingress: true,
       IPv6Enabled: false,
       Scope: 'swarm',
-      IPAM: { Driver: 'default', Config },
+      IPAM: { Driver: 'default', Config: allocation.Subnets },
     },
-    Subnets: Config,
-    VNI: INGRESS_VNI,
+    ...allocation,
   };
 }

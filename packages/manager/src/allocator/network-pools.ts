@@ -98,7 +98,9 @@ class ClusterWidePools implements NetworkPools {
   readonly #groups: readonly PoolGroup[];
 
   constructor(network: Network, knownSinceMs: number) {
-    this.#pools = subnetsOf(network).map((subnet) => new AddressPool(subnet, knownSinceMs));
+    this.#pools = subnetsOf(network).map(
+      (subnet) => new AddressPool(subnet, knownSinceMs, rangeOf(network, subnet)),
+    );
     for (const { Gateway } of network.Subnets) {
       const gateway = parseIpAddress(Gateway);
       const found = gateway === undefined ? undefined : this.find(gateway);
@@ -121,6 +123,15 @@ class ClusterWidePools implements NetworkPools {
     }
     return undefined;
   }
+}
+
+/** The part of the subnet that the user set aside for tasks and services. */
+function rangeOf({ Spec }: Network, subnet: Subnet): Subnet | undefined {
+  for (const { IPRange } of Spec.IPAM?.Config ?? []) {
+    const range = Subnet.parse(IPRange);
+    if (range !== undefined && subnet.contains(range)) return range;
+  }
+  return undefined;
 }
 
 function subnetsOf(network: Network): Subnet[] {

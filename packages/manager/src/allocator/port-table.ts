@@ -13,6 +13,7 @@ import type { View } from '../store/store.js';
 import { type FreeSearch, LowestFree } from './lowest-free.js';
 import { clusterPortConflict, clusterPortUse } from './cluster-ports.js';
 import { isFixed, isIngress } from './publish-conflict.js';
+import { hasVirtualAddresses } from './virtual-addresses.js';
 
 type Protocol = PortConfig['Protocol'];
 
@@ -29,7 +30,8 @@ export function isAllocated(service: Service): boolean {
   return (
     service.AllocationError === undefined &&
     deepEqual(service.Endpoint.Spec, spec) &&
-    (service.Endpoint.Ports?.length ?? 0) === (spec.Ports?.length ?? 0)
+    (service.Endpoint.Ports?.length ?? 0) === (spec.Ports?.length ?? 0) &&
+    hasVirtualAddresses(service)
   );
 }
 
@@ -244,13 +246,16 @@ export function writtenEndpoint(
   return { ...before, Spec: EndpointSpec };
 }
 
-/** Builds the endpoint with these ports. Keeps virtual addresses, which are allocated separately. */
-export function endpointOf(service: Service, ports: readonly PortConfig[]): ServiceEndpoint {
+/** Builds the endpoint with these ports and virtual addresses. */
+export function endpointOf(
+  service: Service,
+  ports: readonly PortConfig[],
+  addresses: NonNullable<ServiceEndpoint['VirtualIPs']>,
+): ServiceEndpoint {
   const spec: EndpointSpec = service.Spec.EndpointSpec ?? {};
-  const { VirtualIPs } = service.Endpoint;
   return {
     Spec: spec,
     ...(ports.length === 0 ? {} : { Ports: ports }),
-    ...(VirtualIPs === undefined ? {} : { VirtualIPs }),
+    ...(addresses.length === 0 ? {} : { VirtualIPs: addresses }),
   };
 }

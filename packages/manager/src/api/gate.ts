@@ -95,14 +95,18 @@ async function untilClosing<T>(closing: AbortSignal, work: Promise<T>): Promise<
 
 /**
  * Writes to the store within a time limit.
+ * @param proposed is called with what becomes of the proposal, also after the limit
  * @throws ApiError TIMEOUT after limits.writeMs; otherwise what the store throws
  */
 export function write<T>(
   services: ApiServices,
   manager: ManagerAccess,
   build: (transaction: Transaction) => T,
+  proposed: (proposal: Promise<T>) => void = () => {},
 ): Promise<T> {
-  return within(services.clock, services.limits.writeMs, manager.store.transact(build), () =>
+  const proposal = manager.store.transact(build);
+  proposed(proposal);
+  return within(services.clock, services.limits.writeMs, proposal, () =>
     unconfirmed(manager),
   ).catch((error: unknown) => {
     // If too few managers are up, the error says which are missing. While only the leader changes, that would
@@ -146,15 +150,17 @@ export function requireVersion(
  * As `write`, but builds the change again when an object changed between its build and its log entry. Of two
  * clients that write one object at once, the second finds the version of the first: see `requireVersion`.
  * @param build called once for each attempt
+ * @param proposed as for `write`, once for each attempt
  */
 export async function writeAgain<T>(
   services: ApiServices,
   manager: ManagerAccess,
   build: (transaction: Transaction) => T,
+  proposed: (proposal: Promise<T>) => void = () => {},
 ): Promise<T> {
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return await write(services, manager, build);
+      return await write(services, manager, build, proposed);
     } catch (error) {
       const changed = error instanceof ApiError && error.code === 'OUT_OF_SEQUENCE';
       if (!changed || error instanceof StaleVersion || attempt === WRITE_ATTEMPTS) throw error;

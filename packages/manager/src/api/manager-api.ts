@@ -2,6 +2,7 @@ import { ApiError, type Clock, type Logger } from '@swarm/api';
 import type { BodyReader, Engine, HttpCall, HttpRoute } from '@swarm/http';
 import type { Caller } from '@swarm/identity';
 import type { Stranger } from '../authority/index.js';
+import { NetworkBook } from '../allocator/network-book.js';
 import { SetAside } from '../set-aside.js';
 import { API_ROUTES } from './api-routes.js';
 import { CreationQueue } from './creation-queue.js';
@@ -9,7 +10,7 @@ import { idempotencyKey } from './creation.js';
 import { freshState } from './gate.js';
 import { API_LIMITS, type ApiLimits } from './limits.js';
 import type { ManagerAccess } from './manager-access.js';
-import { onLeader } from './on-leader.js';
+import { localPartOf, onLeader } from './on-leader.js';
 import { PortClaims } from './port-claims.js';
 import { presentClusterInfo } from './present/cluster.js';
 import { presentFeatureLevel } from './present/feature-level.js';
@@ -47,6 +48,7 @@ export class ManagerApi {
       limits: { ...API_LIMITS, ...limits },
       portClaims: new PortClaims(),
       creations: new CreationQueue(),
+      networks: new NetworkBook(manager.store, options.logger),
       closing: AbortSignal.any([closing, this.#end.signal]),
     };
     this.routes = API_ROUTES.map((route) => ({
@@ -84,6 +86,7 @@ export class ManagerApi {
   /** Ends the streams, because the manager stops. */
   close(): void {
     this.#end.abort();
+    this.#services.networks.close();
   }
 
   async #answer(route: Route, asked: HttpCall<Caller>): Promise<void> {
@@ -93,13 +96,16 @@ export class ManagerApi {
     if (forwarded && route.on !== 'leader' && route.on !== 'stream')
       throw new ApiError('BAD_REQUEST', `${target.path} is not answered by the leader alone`);
     const manager = this.#manager;
-    const call: Call = {
+    let call: Call = {
       ...asked,
       services: this.#services,
       ...(route.repeat === 'key' && {
         idempotencyKey: idempotencyKey(asked.request, this.#services.randomBytes),
       }),
     };
+    const local = forwarded ? localPartOf(asked.request) : await route.local?.(call, manager);
+    if (local === true) return;
+    if (typeof local === 'string') call = { ...call, localPart: local };
     if (route.on === 'node') return route.handle(call, manager);
     const handle = (): Promise<void> | void => {
       requireStill(caller, manager, `${route.method} ${route.pattern}`);

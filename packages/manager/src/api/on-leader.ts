@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import {
   ApiError,
   type Clock,
@@ -12,6 +13,8 @@ import { freshState, LEADER_POLL_MS, noQuorum, stopping } from './gate.js';
 import type { ManagerAccess } from './manager-access.js';
 import type { Call, Route } from './router.js';
 
+/** Carries `Call.localPart` to the leader. */
+const LOCAL_PART_HEADER = 'X-Swarm-Local-Part';
 /** Attempts that may be lost before the client hears of it. */
 const LOST_LIMIT = 3;
 /** Errors of a manager that stops or does not lead: it certainly did nothing of what it was asked. */
@@ -103,11 +106,20 @@ async function attempt(
   }
   if (isForwarded || !(await manager.leaderAnswers())) return false;
   const body = await call.services.bodies.read(call.request);
-  const { idempotencyKey: key } = call;
-  const headers = key === undefined ? {} : { [IDEMPOTENCY_KEY_HEADER]: formatIdempotencyKey(key) };
+  const { idempotencyKey: key, localPart } = call;
+  const headers = {
+    ...(key !== undefined && { [IDEMPOTENCY_KEY_HEADER]: formatIdempotencyKey(key) }),
+    ...(localPart !== undefined && { [LOCAL_PART_HEADER]: localPart }),
+  };
   const kept = await manager.forward(call, body, { headers, keepsBack });
   if (kept === undefined) return true;
   throw new ApiError(kept as ErrorCode, 'the leader refused: try again');
+}
+
+/** What the manager that forwarded the request did on its own node. */
+export function localPartOf({ headers }: IncomingMessage): string | undefined {
+  const value = headers[LOCAL_PART_HEADER.toLowerCase()];
+  return typeof value === 'string' ? value : undefined;
 }
 
 /** Settles as `work` does, or resolves as soon as this manager stops leading. */

@@ -2,6 +2,7 @@ import type { Clock, Logger } from '@swarm/api';
 import type { BodyReader, Engine, HttpCall, RoutePattern } from '@swarm/http';
 import type { Caller } from '@swarm/identity';
 import type { SetAside } from '../set-aside.js';
+import type { NetworkBook } from '../allocator/network-book.js';
 import type { CreationQueue } from './creation-queue.js';
 import type { ApiLimits } from './limits.js';
 import type { ManagerAccess } from './manager-access.js';
@@ -10,6 +11,8 @@ import type { PortClaims } from './port-claims.js';
 /** One request, its response, and what its handler may use. */
 export interface Call extends HttpCall<Caller> {
   readonly services: ApiServices;
+  /** What `Route.local` returned on the node that the client asked; printable ASCII. */
+  readonly localPart?: string;
   /** Of routes that create; see `Creation`. */
   readonly idempotencyKey?: string;
 }
@@ -27,6 +30,7 @@ export interface ApiServices {
   readonly bodies: BodyReader;
   readonly portClaims: PortClaims;
   readonly creations: CreationQueue;
+  readonly networks: NetworkBook;
   readonly engine: Engine | undefined;
   /** Aborts when the manager or the server closes, to end open streams. */
   readonly closing: AbortSignal;
@@ -45,5 +49,11 @@ export interface Route extends RoutePattern {
    * that there is only one attempt.
    */
   readonly repeat?: 'key' | 'version' | 'removal';
+  /**
+   * Does what concerns this node alone before the leader is asked: its engine has networks as well. Not called
+   * for what another manager forwarded.
+   * @returns whether that was the whole answer; or a part of it, for `Call.localPart`
+   */
+  readonly local?: (call: Call, manager: ManagerAccess) => Promise<boolean | string>;
   readonly handle: (call: Call, manager: ManagerAccess) => Promise<void> | void;
 }

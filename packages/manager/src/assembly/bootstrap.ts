@@ -1,5 +1,11 @@
 import { X509Certificate } from 'node:crypto';
-import { type ClusterSpec, makeJoinToken, type NodeAvailability, PROGRAM } from '@swarm/api';
+import {
+  type AddressPools,
+  type ClusterSpec,
+  makeJoinToken,
+  type NodeAvailability,
+  PROGRAM,
+} from '@swarm/api';
 import { expiresAt, tlsInfo } from '@swarm/identity';
 import { neverSeen } from '../dispatcher/node-states.js';
 import type { RootCA } from '../ca/certificate-issuer.js';
@@ -16,12 +22,9 @@ export interface FoundingRequest {
   readonly availability: NodeAvailability;
   readonly hostname: string;
   readonly dataPathPort: number;
+  readonly addressPools: AddressPools;
   readonly randomBytes: (size: number) => Uint8Array;
 }
-
-/** Pool for the subnets of services' networks (Docker's default). */
-const DEFAULT_ADDRESS_POOL = '10.0.0.0/8';
-const DEFAULT_SUBNET_SIZE = 24;
 
 /** Writes the first objects of a new cluster, the cluster and its first node, in one log entry. */
 export async function foundCluster(store: Store, request: FoundingRequest): Promise<void> {
@@ -38,8 +41,8 @@ export async function foundCluster(store: Store, request: FoundingRequest): Prom
       Spec: spec,
       TLSInfo: info,
       RootRotationInProgress: false,
-      DefaultAddrPool: [DEFAULT_ADDRESS_POOL],
-      SubnetSize: DEFAULT_SUBNET_SIZE,
+      DefaultAddrPool: request.addressPools.pools,
+      SubnetSize: request.addressPools.subnetSize,
       DataPathPort: request.dataPathPort,
       JoinTokens: {
         Worker: makeJoinToken(rootDer, randomBytes),

@@ -4,6 +4,7 @@ import { wantedNetworks } from '../allocator/attachments.js';
 import type { View } from '../store/store.js';
 import {
   capabilityWords,
+  isEncrypted,
   neededCapabilities,
   publishedKey,
   RUNTIME_CAPABILITIES,
@@ -84,6 +85,20 @@ function capability(word: RuntimeCapability): Filter {
   };
 }
 
+/** Ours: tasks of encrypted networks go nowhere else, so that nothing of theirs is ever sent in clear text. */
+function encryption(view: View): Filter {
+  const word = 'network-encrypted';
+  return {
+    ...capability(word),
+    prepare(task) {
+      const wanted = wantedNetworks(view, task);
+      if ('missing' in wanted || !wanted.networks.some(({ Spec }) => isEncrypted(Spec)))
+        return undefined;
+      return ({ node }) => runtimeCapabilities(node.Description).includes(word);
+    },
+  };
+}
+
 const constraints: Filter = {
   prepare(task) {
     const expressions = task.Spec.Placement?.Constraints ?? [];
@@ -156,7 +171,7 @@ export const NODE_FILTERS: readonly Filter[] = [
 
 /** All filters, ours last. */
 export function allFilters(view: View, addresses: AddressBook): readonly Filter[] {
-  return [...NODE_FILTERS, addressesLeft(view, addresses)];
+  return [...NODE_FILTERS, encryption(view), addressesLeft(view, addresses)];
 }
 
 /** Filters prepared for one task, or for all tasks of one service and spec version. */

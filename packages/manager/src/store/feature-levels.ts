@@ -30,12 +30,19 @@ export interface FeatureLevels {
   readonly fields: readonly FieldLevel[];
 }
 
+/** From here on users make networks: allocators of before give the virtual addresses of services to tasks. */
+export const NETWORKS_LEVEL = 5;
+
 export const FEATURE_LEVELS: FeatureLevels = {
   kinds: {},
   actions: {},
   fields: [
     // Without it a service is open to everybody.
     { kind: 'service', path: 'Spec.EndpointSpec.Allow', level: 5, below: 'refuse' },
+    // Below, only the cluster itself makes networks, see NETWORKS_LEVEL.
+    { kind: 'network', path: 'Creation', level: NETWORKS_LEVEL, below: 'omit' },
+    // Without it the next leader makes the network again.
+    { kind: 'cluster', path: 'IngressRemoved', level: NETWORKS_LEVEL, below: 'refuse' },
   ],
 };
 
@@ -131,7 +138,8 @@ function checkRise(level: number, current: number, { FeatureLevel }: Program): v
   }
 }
 
-function tooNew(what: string, needed: number, level: number): ApiError {
+/** The refusal of what the cluster's level has not. */
+export function tooNew(what: string, needed: number, level: number): ApiError {
   return new ApiError(
     'FAILED_PRECONDITION',
     `${what} needs feature level ${needed}, the cluster is at ${level}: upgrade every manager ('swarm info' tells which)`,

@@ -2,9 +2,11 @@ import type { Network, Node, PortKey, Revision, Service, Task } from '@swarm/api
 import { IndexOf } from './index-of.js';
 import { countsAsManager } from './manager-nodes.js';
 import {
+  attachedKeysOf,
   conflictKeysOf,
   managerPortsOf,
   meshKey,
+  networkKeysOf,
   nodeNameOf,
   portKeysOf,
   slotKey,
@@ -32,6 +34,8 @@ export class Indexes {
   readonly #nodesByConflict = new IndexOf<Node>(conflictKeysOf);
   readonly #servicesByPort = new IndexOf<Service>(portKeysOf);
   readonly #servicesByCreationKey = new IndexOf<Service>(({ Creation }) => Creation?.Key);
+  readonly #servicesByNetwork = new IndexOf<Service>(networkKeysOf);
+  readonly #tasksByNetwork = new IndexOf<Task>(attachedKeysOf);
   readonly #ingressNetworks = new IndexOf<Network>(({ Spec }) => (Spec.Ingress ? ALL : undefined));
 
   /** Follows a change of one object; undefined where there was or is nothing that can be read. */
@@ -42,7 +46,7 @@ export class Indexes {
   }
 
   readonly #byKind: Readonly<Partial<Record<Kind, readonly IndexOf<never>[]>>> = {
-    task: [this.#tasksByService, this.#tasksByNode, this.#tasksBySlot],
+    task: [this.#tasksByService, this.#tasksByNode, this.#tasksBySlot, this.#tasksByNetwork],
     node: [
       this.#managers,
       this.#nodesByName,
@@ -50,7 +54,7 @@ export class Indexes {
       this.#managersByPort,
       this.#nodesByConflict,
     ],
-    service: [this.#servicesByPort, this.#servicesByCreationKey],
+    service: [this.#servicesByPort, this.#servicesByCreationKey, this.#servicesByNetwork],
     network: [this.#ingressNetworks],
     revision: [this.#revisionsByService],
   };
@@ -97,6 +101,14 @@ export class Indexes {
 
   servicesByCreationKey(key: string): SortedIds | undefined {
     return this.#servicesByCreationKey.get(key);
+  }
+
+  servicesByNetwork(networkId: string): SortedIds | undefined {
+    return this.#servicesByNetwork.get(networkId);
+  }
+
+  tasksByNetwork(networkId: string): SortedIds | undefined {
+    return this.#tasksByNetwork.get(networkId);
   }
 
   ingressNetworks(): SortedIds | undefined {

@@ -3,6 +3,7 @@ import {
   parseHostPort,
   type PortKey,
   portKey,
+  predefinedNetwork,
   publishedKey,
   type Service,
   type Task,
@@ -23,6 +24,25 @@ export function portKeysOf({ Spec, Endpoint }: Pick<Service, 'Spec' | 'Endpoint'
     }
   }
   return keys;
+}
+
+/** The networks of the cluster that a service is attached to, or has a virtual address in. Each once. */
+export function networkKeysOf({ Spec, Endpoint }: Pick<Service, 'Spec' | 'Endpoint'>): string[] {
+  const keys: string[] = [];
+  const add = (id: string): void => {
+    if (!keys.includes(id) && predefinedNetwork(id) === undefined) keys.push(id);
+  };
+  for (const { Target } of Spec.TaskTemplate.Networks ?? []) add(Target);
+  for (const { NetworkID } of Endpoint.VirtualIPs ?? []) add(NetworkID);
+  return keys;
+}
+
+const NO_KEYS: readonly string[] = [];
+
+/** The networks that a task is attached to. */
+export function attachedKeysOf({ NetworksAttachments }: Task): readonly string[] {
+  if (NetworksAttachments === undefined || NetworksAttachments.length === 0) return NO_KEYS;
+  return NetworksAttachments.map(({ Network }) => Network.ID);
 }
 
 /** Where a manager listens for other nodes, and where they reach it: mostly the same. */

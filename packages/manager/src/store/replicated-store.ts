@@ -209,6 +209,14 @@ export class ReplicatedStore implements Store {
     return this.#state.view.servicesByCreationKey(key);
   }
 
+  servicesByNetwork(networkId: string): Iterable<Service> {
+    return this.#state.view.servicesByNetwork(networkId);
+  }
+
+  tasksByNetwork(networkId: string): Iterable<Task> {
+    return this.#state.view.tasksByNetwork(networkId);
+  }
+
   startingWith<K extends Kind>(kind: K, prefix: string): Iterable<Objects[K]> {
     return this.#state.view.startingWith(kind, prefix);
   }

@@ -69,6 +69,10 @@ export interface View {
   servicesByPort(key: PortKey): Iterable<Service>;
   /** Services that a request with this key made (see `Creation`); usually one. */
   servicesByCreationKey(key: string): Iterable<Service>;
+  /** Services whose spec names the network by its id, or that have a virtual address in it. */
+  servicesByNetwork(networkId: string): Iterable<Service>;
+  /** Tasks that are attached to the network, ended ones too. */
+  tasksByNetwork(networkId: string): Iterable<Task>;
   /** The network of ports that are published on every node. There is one; of several, that of the lowest id. */
   ingressNetwork(): Network | undefined;
   /** The one cluster object; absent only before `init` has been applied. */

@@ -115,6 +115,14 @@ export class Tables implements View {
     return this.#resolve('service', this.#indexes.servicesByCreationKey(key));
   }
 
+  servicesByNetwork(networkId: string): Iterable<Service> {
+    return this.#resolve('service', this.#indexes.servicesByNetwork(networkId));
+  }
+
+  tasksByNetwork(networkId: string): Iterable<Task> {
+    return this.#resolve('task', this.#indexes.tasksByNetwork(networkId));
+  }
+
   startingWith<K extends Kind>(kind: K, prefix: string): Iterable<Objects[K]> {
     return this.#resolve(kind, this.#tables[kind].ids.startingWith(prefix));
   }

@@ -15,7 +15,14 @@ import type { Body, Change } from './command.js';
 import { idTaken, nameTaken, outOfSequence } from './errors.js';
 import { isNamed, isSpecKind, type NamedKind, nameKey, nameOf } from './kinds.js';
 import { countsAsManager } from './manager-nodes.js';
-import { conflictKeysOf, managerPortsOf, nodeNameOf, portKeysOf } from './object-keys.js';
+import {
+  attachedKeysOf,
+  conflictKeysOf,
+  managerPortsOf,
+  networkKeysOf,
+  nodeNameOf,
+  portKeysOf,
+} from './object-keys.js';
 import { readDraft } from './reading.js';
 import {
   type Draft,
@@ -218,6 +225,16 @@ export class BufferedTransaction implements Transaction {
   servicesByCreationKey(key: string): Iterable<Service> {
     const base = this.#base.servicesByCreationKey(key);
     return this.#overlay('service', base, ({ Creation }) => Creation?.Key === key);
+  }
+
+  servicesByNetwork(networkId: string): Iterable<Service> {
+    const base = this.#base.servicesByNetwork(networkId);
+    return this.#overlay('service', base, (one) => networkKeysOf(one).includes(networkId));
+  }
+
+  tasksByNetwork(networkId: string): Iterable<Task> {
+    const base = this.#base.tasksByNetwork(networkId);
+    return this.#overlay('task', base, (one) => attachedKeysOf(one).includes(networkId));
   }
 
   startingWith<K extends Kind>(kind: K, prefix: string): Iterable<Objects[K]> {

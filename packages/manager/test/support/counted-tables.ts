@@ -73,6 +73,14 @@ export class CountedTables extends Tables {
     return this.#each(super.servicesByPort(key));
   }
 
+  override servicesByNetwork(networkId: string): Iterable<Service> {
+    return this.#each(super.servicesByNetwork(networkId));
+  }
+
+  override tasksByNetwork(networkId: string): Iterable<Task> {
+    return this.#each(super.tasksByNetwork(networkId));
+  }
+
   override ingressNetwork(): Network | undefined {
     return this.#one(super.ingressNetwork());
   }

@@ -55,8 +55,9 @@ export class ClusterEntry {
     this.#checkFree();
     const { state, identity, root } = await newFounder(addresses.with(request), host);
     const { nodeId, clusterId, dataPathPort } = state;
-    const { spec, availability } = request;
-    const first = { root, spec, availability, hostname: hostname(), dataPathPort, randomBytes };
+    const { spec, availability, addressPools } = request;
+    const about = { spec, availability, addressPools, hostname: hostname() };
+    const first = { root, ...about, dataPathPort, randomBytes };
     await this.#enter({ state, identity }, (keep) => managerPart.found(state, first, keep));
     logger.info({ nodeId, clusterId, dataRoot }, 'made a new cluster');
     return nodeId;

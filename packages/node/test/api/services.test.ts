@@ -413,7 +413,10 @@ test('what is not served yet is refused by name, never dropped silently', async 
       { TaskTemplate: { ContainerSpec: { Image: 'x', Configs: [{ ConfigID: 'a' }] } } },
       /Configs: /,
     ],
-    [{ TaskTemplate: { ...template, Networks: [{ Target: 'front' }] } }, /network "front"/],
+    [
+      { TaskTemplate: { ...template, Networks: [{ Target: 'front', DriverOpts: { a: 'b' } }] } },
+      /network "front": DriverOpts\["a"\] is not served/,
+    ],
     [{ TaskTemplate: { ...template, Runtime: 'plugin' } }, /Runtime/],
     [
       {

@@ -5,6 +5,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
+  addressPools,
   type Clock,
   type ClusterSpec,
   type Logger,
@@ -142,6 +143,7 @@ export class PortWorld {
       availability: 'active',
       hostname: 'first',
       dataPathPort: 4789,
+      addressPools: addressPools([], 0),
       randomBytes,
     });
     return world;

@@ -2,7 +2,14 @@ import { X509Certificate } from 'node:crypto';
 import { type IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { Readable, Writable } from 'node:stream';
-import { dispatcherProtocols, type Logger, type NodeRole, PROGRAM, silentLogger } from '@swarm/api';
+import {
+  addressPools,
+  dispatcherProtocols,
+  type Logger,
+  type NodeRole,
+  PROGRAM,
+  silentLogger,
+} from '@swarm/api';
 import { identify, LOCAL, type NodeIdentity, type Subject } from '@swarm/identity';
 import {
   type CaContext,
@@ -217,6 +224,7 @@ export class InProcessManager {
   bootstrap(root: RootCA): Promise<void> {
     return this.manager.found({
       ...{ root, spec: SPEC, hostname: 'first', dataPathPort: 4789, availability: 'active' },
+      addressPools: addressPools([], 0),
       randomBytes: this.#randomBytes,
     });
   }

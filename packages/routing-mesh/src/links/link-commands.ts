@@ -16,6 +16,9 @@ import {
 } from '../layout.js';
 import type { NetworkTraits } from './task-links.js';
 
+/** RFC 8200, section 5. */
+const IPV6_MTU_MIN_BYTES = 1280;
+
 /** One link of a task. */
 export interface LinkPlan {
   readonly taskId: TaskId;
@@ -58,10 +61,12 @@ export function linkCommands(plan: LinkPlan): LinkCommands {
   const link = taskLinkName(taskId, place);
   const device = taskDeviceName(place);
   const mac = taskMacs(addresses[0]);
+  // A device with smaller packets has no IPv6, and nothing to switch off.
+  const mode = mtuBytes < IPV6_MTU_MIN_BYTES ? line`alias` : line`addrgenmode none alias`;
   const v4: FamilyCommands = {
     outside: [
       line`link add ${link} address ${mac.host} mtu ${mtuBytes} type veth peer name ${device} address ${mac.task} mtu ${mtuBytes} netns ${netns}`,
-      line`link set ${link} addrgenmode none alias ${aliasOf(taskId, networkId, overlay)} up`,
+      line`link set ${link} ${mode} ${aliasOf(taskId, networkId, overlay)} up`,
     ],
     inside: [line`link set lo up`, line`link set ${device} up`],
     before: [],

@@ -1,4 +1,4 @@
-import { type IpAddress, Subnet } from '@swarm/api';
+import type { IpAddress } from '@swarm/api';
 import { readQuery, type DnsQuery, type QueryHead, RCODE } from './dns-query.js';
 import {
   type ReplyLimit,
@@ -10,6 +10,7 @@ import {
 } from './dns-reply.js';
 import { ForwardRoom } from './forward-room.js';
 import { type Asker, answerFrom } from './name-answer.js';
+import { changeBook } from './book-changes.js';
 import { NameBook } from './name-book.js';
 import type { BookChange, ResolverOrder, ResolverTask } from './resolver-orders.js';
 
@@ -23,8 +24,8 @@ export type Reply = (answer: Buffer) => void;
 export interface QuestionSockets {
   /** Whether they are still in the namespace that has this path. */
   isIn(netns: string): Promise<boolean>;
-  /** Asks name servers from within the task's namespace. */
-  readonly upstream: Upstream;
+  /** Asks name servers from within the task's namespace; undefined where this host cannot. */
+  readonly upstream: Upstream | undefined;
   close(): void;
 }
 
@@ -120,26 +121,7 @@ export class NameResolver {
     if (!isLast) return;
     const staged = this.#staged;
     this.#staged = [];
-    for (const change of staged) this.#put(change);
-  }
-
-  #put(change: BookChange): void {
-    if (change.type === 'clear') {
-      this.#book.clear();
-      return;
-    }
-    if (change.type === 'network') {
-      const { network } = change;
-      this.#book.put({ ...network, subnets: network.subnets.map(Subnet.of) });
-      return;
-    }
-    const { networkId } = change;
-    const names = this.#book.get(networkId);
-    if (change.type === 'noNetwork') this.#book.remove(networkId);
-    else if (change.type === 'service') names?.putService(change.service);
-    else if (change.type === 'noService') names?.removeService(change.serviceId);
-    else if (change.type === 'member') names?.putMember(change.member);
-    else names?.removeMember(change.taskId);
+    for (const change of staged) changeBook(this.#book, change);
   }
 
   async #attach(order: ResolverTask): Promise<void> {
@@ -159,6 +141,12 @@ export class NameResolver {
       const now = this.#tasks.get(taskId);
       if (now !== undefined) this.#answer(now, question, transport, reply);
     });
+    if (order.nameservers.length > 0 && task.sockets.upstream === undefined) {
+      task.sockets.close();
+      throw new Error(
+        `task ${taskId} has name servers of its own, which needs the npm package koffi on this node: install it, or remove DNSConfig.Nameservers`,
+      );
+    }
     this.#tasks.set(taskId, task);
   }
 
@@ -195,7 +183,7 @@ export class NameResolver {
     }
     const { nameservers } = task.order;
     const asked =
-      nameservers.length > 0 && task.sockets !== undefined
+      nameservers.length > 0 && task.sockets?.upstream !== undefined
         ? task.sockets.upstream.ask(bytes, transport, nameservers)
         : this.#options.upstream.ask(bytes, transport);
     void asked

@@ -28,7 +28,11 @@ export function readResolvConf(text: string): ResolvConf {
 }
 
 /** Writes a resolv.conf. */
-export function writeResolvConf({ nameservers, search, options }: ResolvConf): string {
+export function writeResolvConf({
+  nameservers,
+  search,
+  options,
+}: Omit<ResolvConf, 'nameservers'> & { readonly nameservers: readonly string[] }): string {
   const lines = nameservers.map((address) => `nameserver ${address}`);
   if (search.length > 0) lines.push(`search ${search.join(' ')}`);
   if (options.length > 0) lines.push(`options ${options.join(' ')}`);

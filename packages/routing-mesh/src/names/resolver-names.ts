@@ -1,7 +1,7 @@
 import { type Clock, type Logger, SerialQueue, type Timer } from '@swarm/api';
 import type { NetworkView } from '../overlay/network-view.js';
 import type { TaskId } from '../layout.js';
-import type { ResolverOrder, ResolverTask } from './resolver-orders.js';
+import { RESOLVER_ADDRESS, type ResolverOrder, type ResolverTask } from './resolver-orders.js';
 import {
   type ResolverConnection,
   type ResolverProcess,
@@ -14,8 +14,6 @@ import type { NamedTask, NamesSlice, ServiceNames } from './service-names.js';
 const ORDER_LIMIT_MS = 5_000;
 /** After a failure, the next start of a resolver waits this long. */
 const RESTART_MS = 500;
-/** A resolver without tasks ends after this long. */
-const IDLE_MS = 30_000;
 
 export interface ResolverNamesOptions {
   readonly resolver: ResolverProcess;
@@ -25,7 +23,8 @@ export interface ResolverNamesOptions {
 
 /**
  * Names from a resolver in a process of its own. This class holds what the process should know, tells it what
- * changed, and starts it again with everything when it is gone. It runs while the node has tasks with names.
+ * changed, and starts it again with everything when it is gone. The process is started for the first task with names,
+ * and ends by itself some time after the last.
  */
 export class ResolverNames implements ServiceNames {
   readonly #options: ResolverNamesOptions;
@@ -37,7 +36,6 @@ export class ResolverNames implements ServiceNames {
   readonly #sent = new SentNames();
   #connection: ResolverConnection | undefined;
   #restart: Timer | undefined;
-  #idle: Timer | undefined;
   #isClosed = false;
 
   constructor(options: ResolverNamesOptions) {
@@ -59,13 +57,11 @@ export class ResolverNames implements ServiceNames {
   async attach(task: NamedTask): Promise<void> {
     const before = this.#tasks.get(task.taskId);
     this.#tasks.set(task.taskId, task);
-    this.#options.clock.clearTimeout(this.#idle);
     try {
       await this.#say((connection) => ordered(this.#options.clock, connection, attachOrder(task)));
     } catch (error) {
       if (before === undefined) this.#tasks.delete(task.taskId);
       else this.#tasks.set(task.taskId, before);
-      this.#endWhenIdle();
       throw error;
     }
   }
@@ -73,13 +69,11 @@ export class ResolverNames implements ServiceNames {
   async detach(taskIds: readonly TaskId[]): Promise<void> {
     const known = taskIds.filter((taskId) => this.#tasks.delete(taskId));
     if (known.length > 0) await this.#tell({ type: 'detach', taskIds: known });
-    this.#endWhenIdle();
   }
 
   async retain(taskIds: ReadonlySet<string>): Promise<void> {
     for (const taskId of this.#tasks.keys()) if (!taskIds.has(taskId)) this.#tasks.delete(taskId);
     await this.#tell({ type: 'retain', taskIds: [...taskIds] });
-    this.#endWhenIdle();
   }
 
   async close({ keep }: { readonly keep: boolean }): Promise<void> {
@@ -87,19 +81,20 @@ export class ResolverNames implements ServiceNames {
     this.#isClosed = true;
     const { clock, resolver, logger } = this.#options;
     clock.clearTimeout(this.#restart);
-    clock.clearTimeout(this.#idle);
     await this.#queue.run(async () => {
       const connection = this.#connection;
       this.#connection = undefined;
-      if (keep) connection?.close();
-      else {
-        try {
-          await this.#end(connection ?? (await resolver.open({ mayStart: false })));
-        } catch (error) {
-          logger.warn({ err: error }, 'the resolver of names did not end by itself');
-          await resolver.kill();
-        }
+      if (keep) {
+        connection?.close();
+        return;
       }
+      try {
+        await this.#end(connection ?? (await resolver.open({ mayStart: false })));
+      } catch (error) {
+        logger.warn({ err: error }, 'the resolver of names did not end by itself');
+      }
+      // Also one of another version, which takes no orders of ours.
+      await resolver.kill();
     });
   }
 
@@ -202,20 +197,6 @@ export class ResolverNames implements ServiceNames {
     }, afterMs);
   }
 
-  #endWhenIdle(): void {
-    const { clock } = this.#options;
-    clock.clearTimeout(this.#idle);
-    if (this.#isClosed || this.#tasks.size > 0 || this.#connection === undefined) return;
-    this.#idle = clock.setTimeout(() => {
-      void this.#queue.run(async () => {
-        const connection = this.#connection;
-        if (this.#isClosed || this.#tasks.size > 0 || connection === undefined) return;
-        this.#connection = undefined;
-        await this.#end(connection).catch(() => this.#options.resolver.kill());
-      });
-    }, IDLE_MS);
-  }
-
   async #end(connection: ResolverConnection | undefined): Promise<void> {
     if (connection === undefined) return;
     await ordered(this.#options.clock, connection, { type: 'end' });
@@ -255,7 +236,8 @@ function resolverTask({ taskId, netns, attachments, names, nameservers }: NamedT
       .filter(({ overlay }) => overlay !== undefined)
       .map(({ networkId, addresses }) => ({ networkId, addresses })),
     names,
-    nameservers,
+    // It would be asked by itself.
+    nameservers: nameservers.filter((address) => address !== RESOLVER_ADDRESS),
     isClosed: attachments.every(({ overlay }) => overlay?.isInternal === true),
   };
 }

@@ -1,6 +1,9 @@
 import { type IpAddress, shape, type Shape, Subnet } from '@swarm/api';
 import type { BookMember, BookNetwork, BookService } from './name-book.js';
 
+/** Where tasks ask, as with Docker. */
+export const RESOLVER_ADDRESS = '127.0.0.11' as IpAddress;
+
 /**
  * What a node's daemon tells its resolver, one order at a time. Both are of one host, mostly of one version; the
  * resolver reads orders as if they came from anybody.

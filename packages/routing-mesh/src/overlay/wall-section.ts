@@ -1,6 +1,13 @@
 import type { IpAddress } from '@swarm/api';
 import { nodeAddress } from '../address.js';
-import { type LinkName, type Mac, TASK_LINK_PREFIX, TUNNEL_DEVICE } from '../layout.js';
+import {
+  FIRST_MEMBER_ID,
+  LAST_MEMBER_ID,
+  type LinkName,
+  type Mac,
+  TASK_LINK_PREFIX,
+  TUNNEL_DEVICE,
+} from '../layout.js';
 import type { ElementChanges } from '../table/element-changes.js';
 import type { Family } from '../table/family.js';
 import { chainText } from '../table/ruleset.js';
@@ -34,6 +41,7 @@ export interface Sender {
  * - `from_peer`: a tunnel packet to a task here comes from a task of the same network, through that one's node. One to
  *   an address that no task here has is dropped: an ICMP error would end a client's attempt to connect, which may
  *   find another member with its next packet.
+ * - `origin_local`: that a task has no link any more, before anybody said so, ends no attempt either.
  * - `forwarded`: nothing comes in from elsewhere, except through ports. What the network's subnet has no route for
  *   ends here, instead of leaving by the host's default route.
  * - `translate_source`: tasks reach the world, and published ports, with the node's address. One that reaches itself
@@ -112,6 +120,13 @@ export class WallSection implements TableSection {
     const tunnel = `"${TUNNEL_DEVICE}"`;
     const tasks = `"${TASK_LINK_PREFIX}*"`;
     const unreachable = version === 4 ? 'icmp host-unreachable' : 'icmpv6 addr-unreachable';
+    // What the kernel says of an address that it has no link for.
+    const nowhere =
+      version === 4
+        ? ['icmp type destination-unreachable icmp code host-unreachable']
+        : ['no-route', 'addr-unreachable'].map(
+            (code) => `icmpv6 type destination-unreachable icmpv6 code ${code}`,
+          );
     const outward = `oifname != ${tunnel} oifname != ${tasks}`;
     return {
       sets: [
@@ -148,6 +163,12 @@ export class WallSection implements TableSection {
         ]),
       rules: {
         origin: [`iifname ${tasks} jump from_task`, `iifname ${tunnel} jump from_peer`],
+        origin_local: [
+          ...nowhere.flatMap((answer) => [
+            `oifname ${tunnel} ${answer} drop`,
+            `ct status dnat ct mark ${hex(FIRST_MEMBER_ID)}-${hex(LAST_MEMBER_ID)} ${answer} drop`,
+          ]),
+        ],
         forwarded: [
           'iifname @walled ct state invalid drop',
           'oifname @walled ct state invalid drop',
@@ -184,4 +205,8 @@ export class WallSection implements TableSection {
 
 function senderKey({ mac, address, network }: Sender): string {
   return `${mac} . ${address} . ${network}`;
+}
+
+function hex(value: number): string {
+  return `0x${value.toString(16)}`;
 }

@@ -1,3 +1,4 @@
+import type { GuardSetName } from '../guard/guard-plan.js';
 import { UnsafeCommandError } from '../kernel/words.js';
 import { TABLE } from '../layout.js';
 import { type Family, IPV4 } from './family.js';
@@ -23,6 +24,7 @@ export type SetName =
   | 'multi'
   | 'host_ports'
   | WallSetName
+  | GuardSetName
   | VipSetName;
 
 /** Those of the walls between overlay networks. */

@@ -28,7 +28,8 @@ export function skeleton(
     chain('translate_source'),
     chain('zone', hook('filter', 'prerouting', 'raw')),
     chain('origin', hook('filter', 'prerouting', 'mangle')),
-    chain('origin_local', hook('filter', 'output', 'mangle')),
+    // Packets of this host that get a mark are routed again.
+    chain('origin_local', hook('route', 'output', 'mangle')),
     chainText('nat_in', [hook('nat', 'prerouting', 'dstnat'), 'iifname != "lo" jump dispatch']),
     chainText('nat_local', [
       hook('nat', 'output', '-100'),
@@ -42,7 +43,7 @@ export function skeleton(
   return `table ${family.name} ${TABLE} {\n${sets.join('')}${chains.join('')}}\n`;
 }
 
-function hook(type: 'filter' | 'nat', name: string, priority: string): string {
+function hook(type: 'filter' | 'nat' | 'route', name: string, priority: string): string {
   return `type ${type} hook ${name} priority ${priority}; policy accept;`;
 }
 

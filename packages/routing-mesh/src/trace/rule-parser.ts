@@ -75,6 +75,7 @@ function parseRemember(tokens: NftTokens): Statement {
   tokens.expect('{');
   const key = fieldsOf(tokens);
   if (tokens.take('timeout')) tokens.next();
+  tokens.take('counter');
   if (tokens.take(':')) fieldsOf(tokens);
   tokens.expect('}');
   return { kind: 'remember', set: set.slice(1), key };

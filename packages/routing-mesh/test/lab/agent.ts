@@ -8,7 +8,13 @@ import { Subnet } from '@swarm/api';
 import { subnetText } from '../../src/address.js';
 import { readAttachment } from '../../src/attachment.js';
 import { type CheckedPeer, readPeer } from '../../src/checked.js';
-import { createMesh, type Mesh, systemKernel, systemSockets } from '../../src/index.js';
+import {
+  createMesh,
+  type Mesh,
+  systemKernel,
+  systemSockets,
+  type TaskRefusals,
+} from '../../src/index.js';
 import { openPacketFilter } from '../../src/kernel/open-packet-filter.js';
 import { DEFAULT_DATA_PATH_PORT, DEFAULT_INGRESS_NETWORK, parseTaskId } from '../../src/layout.js';
 import { type MeshParts, nftablesParts, userspaceParts } from '../../src/mesh-parts.js';
@@ -123,6 +129,8 @@ async function ask(to: Destination): Promise<Answer> {
   }
 }
 
+const refusals: TaskRefusals[] = [];
+
 const handlers: Handlers = {
   async createMesh({ withoutLibrary, ...options }) {
     const kernel = systemKernel();
@@ -137,6 +145,7 @@ const handlers: Handlers = {
       logger,
       clock: systemClock(),
     });
+    mesh.watchRefusals((one) => refusals.push(one));
     return mesh.backend;
   },
   start: (place) => mesh!.start(place),
@@ -151,6 +160,7 @@ const handlers: Handlers = {
   connections: (task) => mesh!.connections(task),
   listens: (task) => mesh!.listens(task),
   conflicts: () => mesh!.conflicts,
+  refusals: () => refusals,
   close: (options) => mesh!.close(options),
   async createParts({ backend, bindAddresses = [] }) {
     const options = {
@@ -272,7 +282,7 @@ const handlers: Handlers = {
   },
   ask,
   async askUdp(to) {
-    const socket = createSocket('udp4');
+    const socket = createSocket(to.host.includes(':') ? 'udp6' : 'udp4');
     const timeout = AbortSignal.timeout(to.timeoutMs ?? 2000);
     try {
       if (to.localPort !== undefined) socket.bind(to.localPort);

@@ -1,21 +1,14 @@
 /** Runs inside a network namespace of the lab: a node's part of names, a client of them, or a name server. */
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
-import { connect, createServer, type Server } from 'node:net';
+import { connect, createServer, type Server, type Socket } from 'node:net';
 import { decode, type DecodedPacket, encode, type Packet } from 'dns-packet';
-import { type Logger, Subnet, systemClock } from '@swarm/api';
+import { type Logger, systemClock } from '@swarm/api';
 import { readAttachment } from '../../src/attachment.js';
 import { ResolverNames } from '../../src/names/resolver-names.js';
 import { parseTaskId } from '../../src/layout.js';
-import type { NetworkView } from '../../src/overlay/network-view.js';
 import { systemResolver } from '../../src/system/names/system-resolver.js';
 import type { TaskAttachment } from '../../src/mesh.js';
-
-/** A view as JSON: subnets are texts. */
-export type PlainView = Omit<NetworkView, 'overlay'> & {
-  readonly overlay: Omit<NetworkView['overlay'], 'subnets'> & {
-    readonly subnets: readonly string[];
-  };
-};
+import { type PlainView, readView } from '../support/name-views.js';
 
 export interface Ask {
   readonly name: string;
@@ -59,6 +52,7 @@ function note(level: string, fields: object, message: string): void {
 }
 
 let names: ResolverNames | undefined;
+const holding = new Set<Socket>();
 const servers = new Map<string, { udp: UdpSocket; tcp: Server; asked: number }>();
 
 const handlers = {
@@ -129,6 +123,40 @@ const handlers = {
   },
   serverAsked: (address: string): number => servers.get(address)?.asked ?? 0,
 
+  /** Opens connections that say nothing. @returns how many stand after a while */
+  async hold(count: number): Promise<number> {
+    for (let each = 0; each < count; each++) {
+      const socket = connect(53, '127.0.0.11');
+      holding.add(socket);
+      socket.on('error', () => {});
+      socket.on('close', () => holding.delete(socket));
+    }
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    return holding.size;
+  },
+  held: (): number => holding.size,
+  /** Asks many questions on one connection before it reads. @returns how many answers came */
+  pipeline(name: string, count: number): Promise<number> {
+    const query = encode({ type: 'query', id: 5, flags: 0x100, questions: [{ type: 'A', name }] });
+    const framed = Buffer.concat([Buffer.of(query.length >> 8, query.length & 255), query]);
+    return new Promise((resolve) => {
+      let received = Buffer.alloc(0);
+      const socket = connect(53, '127.0.0.11', () => {
+        socket.end(Buffer.concat(Array.from({ length: count }, () => framed)));
+      });
+      socket.on('error', () => {});
+      socket.on('data', (chunk) => {
+        received = Buffer.concat([received, chunk]);
+      });
+      socket.on('close', () => {
+        let answers = 0;
+        for (let at = 0; at + 2 <= received.length; at += 2 + received.readUInt16BE(at))
+          answers += 1;
+        resolve(answers);
+      });
+    });
+  },
+
   /** Asks as fast as answers come, some at a time. @returns answers, and milliseconds of each */
   async load(name: string, atOnce: number, seconds: number) {
     const socket = createSocket('udp4');
@@ -180,11 +208,6 @@ const handlers = {
   },
 };
 export type NamesOrders = typeof handlers;
-
-function readView({ overlay, ...rest }: PlainView): NetworkView {
-  const subnets = overlay.subnets.map((text) => Subnet.of(text));
-  return { ...rest, overlay: { ...overlay, subnets } };
-}
 
 async function ask({ name, type = 'A', transport = 'udp', udpPayloadSize, timeoutMs = 3000 }: Ask) {
   const query = encode({

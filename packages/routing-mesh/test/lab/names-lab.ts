@@ -2,10 +2,8 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseIpAddress, type IpAddress } from '@swarm/api';
-import { parseNetworkId, parseTaskId } from '../../src/layout.js';
 import { type AgentOf, MeshLab } from './lab.js';
-import type { NamesOrders, PlainView } from './names-agent.js';
+import type { NamesOrders } from './names-agent.js';
 
 const AGENT = fileURLToPath(new URL('./names-agent.js', import.meta.url));
 
@@ -17,29 +15,6 @@ export interface NamesTask {
   readonly netns: string;
   readonly path: string;
   readonly agent: NamesAgent;
-}
-
-export interface MemberPlan {
-  readonly taskId: string;
-  readonly serviceId?: string;
-  readonly names?: readonly string[];
-  readonly addresses: readonly string[];
-  readonly serves?: boolean;
-  /** Absent: it runs on a node that can be reached. */
-  readonly node?: 'down' | 'unknown';
-}
-
-export interface ViewPlan {
-  readonly networkId: string;
-  readonly name?: string;
-  readonly subnets?: readonly string[];
-  readonly isInternal?: boolean;
-  readonly services?: readonly {
-    readonly serviceId: string;
-    readonly names: readonly string[];
-    readonly vips?: readonly string[];
-  }[];
-  readonly members?: readonly MemberPlan[];
 }
 
 /** One node with names and its tasks, as namespaces; the resolver runs in the node's. */
@@ -113,8 +88,13 @@ export class NamesLab {
     return existsSync(`/proc/${pid}`) && !isZombie(pid) ? pid : undefined;
   }
 
+  /** As when the node's data root is removed. */
+  removeFiles(): void {
+    rmSync(this.namesFolder, { recursive: true, force: true });
+  }
+
   async close(): Promise<void> {
-    await this.#node?.agent.close(false).catch(() => {});
+    if (this.#node?.agent.child.connected === true) await this.node.close(false).catch(() => {});
     await this.lab.close();
     const pid = this.resolverPid;
     if (pid !== undefined) process.kill(pid, 'SIGKILL');
@@ -128,51 +108,4 @@ function isZombie(pid: number): boolean {
   } catch {
     return true;
   }
-}
-
-/** A view of one network, from the little that matters to names. */
-export function viewOf(plan: ViewPlan): PlainView {
-  const { networkId, name = networkId, subnets = ['10.0.1.0/24'], isInternal = false } = plan;
-  const peer = {
-    nodeId: 'node1',
-    index: 1,
-    address: ip('198.18.0.1'),
-    subnet: '10.240.1.0/24' as never,
-    down: false,
-    userspace: false,
-  };
-  return {
-    overlay: {
-      networkId: parseNetworkId(networkId)!,
-      name,
-      subnets,
-      isInternal,
-      isEncrypted: false,
-      mtuBytes: undefined,
-    },
-    services: (plan.services ?? []).map(({ serviceId, names, vips = [] }) => ({
-      serviceId,
-      names,
-      vips: vips.map(ip),
-    })),
-    members: (plan.members ?? []).map((member) => ({
-      member: {
-        taskId: parseTaskId(member.taskId)!,
-        nodeId: 'node1',
-        serviceId: member.serviceId ?? '',
-        names: member.names ?? [],
-        networks: new Map(),
-        serves: member.serves ?? true,
-      },
-      addresses: member.addresses.map(ip),
-      peer: member.node === 'unknown' ? undefined : { ...peer, down: member.node === 'down' },
-    })),
-  };
-}
-
-/** @throws when it is no address */
-export function ip(text: string): IpAddress {
-  const address = parseIpAddress(text);
-  if (address === undefined) throw new RangeError(`${text} is not an address`);
-  return address;
 }

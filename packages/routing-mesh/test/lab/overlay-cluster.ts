@@ -27,6 +27,12 @@ export interface TaskWishes {
   readonly hostPorts?: readonly HostPort[];
 }
 
+/** Who answered, and the address that it sees, as IPv4 if it is one. */
+export interface Answered {
+  readonly task: string;
+  readonly address: string;
+}
+
 /** Where every task listens. */
 export const TASK_PORT = 80;
 /** An address that is reached by the nodes' default route. */
@@ -154,17 +160,25 @@ export class OverlayCluster {
     return service;
   }
 
+  /** Gives a service rules; undefined opens it. */
+  allow(serviceId: string, allow: MeshService['allow']): void {
+    const before = this.#services.get(serviceId) ?? { serviceId, name: serviceId, networks: [] };
+    const { allow: _, ...open } = before;
+    this.#services.set(serviceId, allow === undefined ? open : { ...open, allow });
+  }
+
   publish(
     publishedPort: number,
     tasks: readonly OverlayTask[],
     protocol: 'tcp' | 'udp' = 'tcp',
+    serviceId = 'published',
   ): void {
     this.#ports = [
       ...this.#ports,
       {
         protocol,
         publishedPort,
-        serviceId: 'published',
+        serviceId,
         endpoints: tasks.map((task) => ({
           taskId: task.taskId,
           nodeId: task.node.peer.nodeId,
@@ -173,6 +187,27 @@ export class OverlayCluster {
         })),
       },
     ];
+  }
+
+  /** One connection: who answers, and whom it sees. */
+  async ask(from: Host, host: string, port = TASK_PORT, timeoutMs = 8000): Promise<Answered> {
+    return plain(await from.agent.ask({ host, port, timeoutMs }));
+  }
+
+  async askUdp(from: Host, host: string, port = TASK_PORT, localPort?: number): Promise<Answered> {
+    const to = { host, port, timeoutMs: 1000 };
+    return plain(await from.agent.askUdp(localPort === undefined ? to : { ...to, localPort }));
+  }
+
+  /** The code with which a connection fails. */
+  async failure(from: Host, host: string, port = TASK_PORT, timeoutMs = 800): Promise<string> {
+    try {
+      const { task } = await from.agent.ask({ host, port, timeoutMs });
+      return `answered by ${task}`;
+    } catch (error) {
+      const { code, message } = error as NodeJS.ErrnoException;
+      return code ?? message;
+    }
   }
 
   /** Ends the task; other nodes learn of it with the next `apply`. */
@@ -233,4 +268,8 @@ function addressIn(subnet: string, number: number): string {
   return base!.includes(':')
     ? `${base}${number.toString(16)}`
     : base!.replace(/\d+$/, (last) => `${Number(last) + number}`);
+}
+
+function plain({ task, address }: Answered): Answered {
+  return { task, address: address.replace('::ffff:', '') };
 }

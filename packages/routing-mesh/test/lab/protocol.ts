@@ -1,5 +1,10 @@
 import type { MeshPeer, MeshPort, MeshState, PortConflict } from '@swarm/api';
-import type { MeshBackendName, TaskAttachment, TaskSockets } from '../../src/index.js';
+import type {
+  MeshBackendName,
+  TaskAttachment,
+  TaskRefusals,
+  TaskSockets,
+} from '../../src/index.js';
 
 /** What a task's server answers: who it is, and whom it sees. */
 export interface Answer {
@@ -38,6 +43,8 @@ export interface Orders {
   connections(task: TaskSockets): number;
   listens(task: TaskSockets): boolean;
   conflicts(): readonly PortConflict[];
+  /** Told so far. */
+  refusals(): readonly TaskRefusals[];
   close(options: { keep: boolean }): void;
   /** Makes the parts of a mesh without composing them: for contracts of one part. */
   createParts(options: { backend: MeshBackendName; bindAddresses?: readonly string[] }): void;

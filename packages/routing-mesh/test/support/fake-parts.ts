@@ -4,6 +4,7 @@ import type { HostPort } from '../../src/mesh.js';
 import type { TaskId } from '../../src/layout.js';
 import type { FoundLink } from '../../src/links/task-links.js';
 import type { MeshParts } from '../../src/mesh-parts.js';
+import { noAccessGuard } from '../../src/guard/access-guard.js';
 import { noOverlayNetworks } from '../../src/overlay/overlay-networks.js';
 import { noServiceNames } from '../../src/names/service-names.js';
 
@@ -90,6 +91,7 @@ export class FakeParts {
       attach: (task) => this.#call(`overlay.attach ${task.taskId}`),
       detach: (ids) => this.#call(`overlay.detach ${ids.join(' ')}`),
     },
+    guard: noAccessGuard,
     names: {
       ...noServiceNames,
       apply: ({ networks }) => this.#call(`names.apply ${networks.length}`),

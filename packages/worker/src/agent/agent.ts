@@ -62,6 +62,7 @@ export class Agent {
   readonly #isolation: Isolation;
   readonly #node: DescribedNode;
   readonly #conflicts: ConflictReport;
+  #unwatchRefusals = (): unknown => undefined;
   #finder: ManagerFinder;
   #dataPathAddress: string;
   #session: AgentSession | undefined;
@@ -145,6 +146,9 @@ export class Agent {
     await this.#tasks.restore(tasks);
     if (mesh !== undefined && mesh.self.nodeId === this.#options.nodeId) this.#mesh.restore(mesh);
     this.#conflicts.start();
+    this.#unwatchRefusals = this.#options.mesh.watchRefusals((refusals) =>
+      this.#tasks.get(refusals.taskId)?.refused(refusals),
+    );
     this.#connect();
   }
 
@@ -195,6 +199,7 @@ export class Agent {
     this.#stopped = true;
     this.#clock.clearTimeout(this.#timer);
     this.#conflicts.close();
+    this.#unwatchRefusals();
     this.#session?.close('the daemon stops', true);
     this.#mesh.close();
     await this.#tasks.close();

@@ -1,4 +1,4 @@
-import { type NodeDescription, PROGRAM } from '@swarm/api';
+import { isTunnelled, type NodeDescription, PROGRAM } from '@swarm/api';
 import type { NodeFacts, Runtime, RuntimeDescription } from '../runtime/runtime.js';
 import { reportableDescription } from './reportable.js';
 import type { TaskMesh } from './task-mesh.js';
@@ -43,7 +43,9 @@ export class DescribedNode {
         ...(runtime.plugins === undefined ? {} : { Plugins: runtime.plugins }),
       },
       Runtime: runtime.kind,
-      RuntimeCapabilities: runtime.capabilities,
+      RuntimeCapabilities: runtime.capabilities.filter(
+        (word) => word !== 'network-overlay' || isTunnelled({ MeshBackend: mesh.backend }),
+      ),
       MeshBackend: mesh.backend,
       PortConflicts: mesh.conflicts,
       Program: PROGRAM,

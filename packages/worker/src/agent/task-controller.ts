@@ -7,6 +7,7 @@ import {
   type TaskState,
   type TaskStatus,
 } from '@swarm/api';
+import type { TaskRefusals } from '@swarm/routing-mesh';
 import type { LeftTask, TaskEnd } from '../runtime/runtime.js';
 import { messageOf, RuntimeError } from '../runtime/runtime-error.js';
 import type { StoredTask } from './agent-storage.js';
@@ -37,6 +38,9 @@ export class TaskController {
   readonly #revival: TaskRevival;
   readonly #stop: TaskStop;
   readonly #done: Promise<void>;
+
+  /** Attempts of clients that were refused while this daemon ran. */
+  #refused = 0;
 
   constructor(known: KnownTask, host: TaskHost) {
     const observed = new ObservedTask(known, host);
@@ -80,6 +84,18 @@ export class TaskController {
   /** Of a change that could not be read whole, the desired state still counts. */
   raise(desired: TaskState): void {
     this.#observed.raise(desired);
+  }
+
+  /** Tells how many clients no rule of its service admits. Another message of a running task comes first. */
+  refused({ count, last }: TaskRefusals): void {
+    const { State, Ready } = this.#observed.status;
+    if (State !== 'running' || Ready === false || this.#observed.isUnwanted) return;
+    this.#refused += count;
+    const attempts = this.#refused === 1 ? '1 attempt' : `${this.#refused} attempts`;
+    const port = last.port === 0 ? last.protocol : `${last.protocol}/${last.port}`;
+    this.#observed.set({
+      Message: `running; refused ${attempts} to reach it that no rule of its service allows, one from ${last.from} to ${port}`,
+    });
   }
 
   /**

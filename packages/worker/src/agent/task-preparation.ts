@@ -121,10 +121,10 @@ export class TaskPreparation {
     if (!isOnOverlay(task)) return;
     await Promise.race([this.#host.meshStarted(), aborted(signal)]);
     if (signal.aborted) return;
-    const spec = sandboxSpec(task, this.#host.node(), mesh.backend);
-    const sandbox = await runtime.createSandbox(spec, signal);
+    const node = this.#host.node();
+    const sandbox = await runtime.createSandbox(sandboxSpec(task, node, mesh.backend), signal);
     const known = withHostPorts(task, status.PortStatus?.Ports ?? [], this.#host.random);
-    const attachment = sandboxAttachment(known, sandbox, this.#host.needs.of(task));
+    const attachment = sandboxAttachment(known, sandbox, this.#host.needs.of(task), node);
     if (attachment !== undefined && !signal.aborted) await mesh.adopt(attachment);
   }
 

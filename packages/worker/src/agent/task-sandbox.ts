@@ -1,4 +1,4 @@
-import type { Task } from '@swarm/api';
+import { type Task, taskNames } from '@swarm/api';
 import type { TaskAttachment } from '@swarm/routing-mesh';
 import type { NodeFacts, Runtime, TaskNetwork, TaskObjects } from '../runtime/runtime.js';
 import { RuntimeError } from '../runtime/runtime-error.js';
@@ -25,6 +25,7 @@ export function sandboxAttachment(
   task: Task,
   sandbox: Sandbox,
   objects: TaskObjects,
+  node: NodeFacts,
 ): TaskAttachment | undefined {
   const isShared = sandbox.address !== undefined;
   const attachments = isShared
@@ -36,6 +37,8 @@ export function sandboxAttachment(
     attachments,
     netns: sandbox.netns ?? '',
     hostPorts: hostPorts(isShared ? { ...task, Endpoint: { Ports: sandbox.ports ?? [] } } : task),
+    names: taskNames(task, node),
+    nameservers: task.Spec.ContainerSpec?.DNSConfig?.Nameservers ?? [],
   };
 }
 
@@ -48,7 +51,7 @@ export async function attachedSandbox(task: Task, context: TaskSandboxContext): 
   const { runtime, network, node, objects, signal } = context;
   const sandbox = await runtime.createSandbox(sandboxSpec(task, node, network.backend), signal);
   if (signal.aborted) throw new RuntimeError('aborted', 'The task is no longer wanted.');
-  const attachment = sandboxAttachment(task, sandbox, objects);
+  const attachment = sandboxAttachment(task, sandbox, objects, node);
   if (attachment !== undefined) await network.attach(attachment);
   return sandbox;
 }

@@ -10,7 +10,7 @@ import {
 import type { NodeFacts } from './runtime.js';
 import { refused } from './spec-refusal.js';
 import { taskHostname } from './task-environment.js';
-import { taskAddresses } from './task-ports.js';
+import { isOnOverlay, taskAddresses } from './task-ports.js';
 
 /** Name servers and search list, in the Engine API's words. */
 export interface SandboxDns {
@@ -43,6 +43,8 @@ export interface SandboxSpec {
   /** Additional lines of `/etc/hosts`, as address and names. */
   readonly hosts: readonly (readonly string[])[];
   readonly dns?: SandboxDns;
+  /** The mesh answers its questions at 127.0.0.11, also those for others' names. */
+  readonly hasNames?: boolean;
   /** Of the network namespace: `net.…`. */
   readonly sysctls: Readonly<Record<string, string>>;
   /** Where managers say that the node is reachable; absent until one has said so. */
@@ -89,6 +91,7 @@ export function sandboxSpec(task: Task, node: NodeFacts, backend: MeshBackendNam
     ...(hostname === undefined ? {} : { hostname }),
     hosts: hostLines(task),
     ...(dns === undefined ? {} : { dns }),
+    ...(isOnOverlay(task) ? { hasNames: true } : {}),
     sysctls: Object.fromEntries(
       Object.entries(container?.Sysctls ?? {}).filter(([name]) => isSandboxSysctl(name)),
     ),

@@ -96,7 +96,7 @@ if (lacks === undefined) {
       const task = shell(
         'hostname; cat /etc/resolv.conf /proc/sys/net/ipv4/ip_default_ttl /proc/sys/kernel/shmmni',
         {
-          address: '198.18.0.79/32',
+          address: '10.240.1.79/32',
           container: {
             Hostname: '{{.Service.Name}}-{{.Task.Slot}}',
             DNSConfig: {
@@ -118,6 +118,50 @@ if (lacks === undefined) {
       t.regex(out, /options ndots:2/);
       t.regex(out, /^61$/m);
       t.regex(out, /^777$/m);
+    } finally {
+      await harness.close();
+    }
+  });
+
+  test.serial('a task on an overlay network asks the mesh for names', async (t) => {
+    const harness = openDockerRuntime(engine);
+    const asked = async (container: object, address: string): Promise<string> => {
+      const task = shell('cat /etc/resolv.conf', { address, container });
+      await prepare(harness.runtime, task, { network: new FakeNetwork() });
+      await harness.runtime.start(task.ID, progress);
+      await harness.runtime.wait(task.ID);
+      const out = (await collect(harness.runtime.logs(task.ID, ALL_LOGS))).map(text).join('');
+      await harness.runtime.remove(task.ID);
+      // Engines explain themselves in comments.
+      return out.replace(/^#.*\n/gm, '').trim();
+    };
+    const keeper = shell('exec sleep 600', { address: '10.240.1.80/32' });
+    const spares = async (): Promise<string[]> =>
+      (await containers(engine, 'swarm.role=sandbox', { running: true })).filter((name) =>
+        name.startsWith('swarm-spare-'),
+      );
+    try {
+      await prepare(harness.runtime, keeper, { network: new FakeNetwork() });
+      const own = await asked({ Hostname: 'box' }, '10.0.1.7/24');
+      t.regex(own, /^nameserver 127\.0\.0\.11$/m);
+      t.regex(own, /^options .*ndots:0/m);
+      t.is(own.match(/nameserver/g)?.length, 1);
+      const DNSConfig = {
+        Nameservers: ['198.18.0.53'],
+        Search: ['example.test'],
+        Options: ['timeout:1'],
+      };
+      const wished = await asked({ DNSConfig }, '10.0.1.8/24');
+      t.deepEqual(wished.split('\n').sort(), [
+        'nameserver 127.0.0.11',
+        'options ndots:0 timeout:1',
+        'search example.test',
+      ]);
+      await until('three spares stand', async () => (await spares()).length === 3);
+      const spare = await asked({}, '10.0.1.9/24');
+      t.regex(spare, /^nameserver 127\.0\.0\.11\n/);
+      t.regex(spare, /^options ndots:0$/m);
+      t.is(spare.match(/nameserver/g)?.length, 1);
     } finally {
       await harness.close();
     }

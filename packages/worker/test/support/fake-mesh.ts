@@ -1,5 +1,5 @@
 import type { MeshPeer, MeshState, PortConflict } from '@swarm/api';
-import type { TaskAttachment, TaskSockets } from '@swarm/routing-mesh';
+import type { TaskAttachment, TaskRefusals, TaskSockets } from '@swarm/routing-mesh';
 import type { TaskMesh } from '../../src/agent/task-mesh.js';
 
 /** A mesh that remembers what it was told and answers what the test says. */
@@ -48,6 +48,16 @@ export class FakeMesh implements TaskMesh {
     this.#listener = listener;
     return () => {
       this.#listener = () => {};
+    };
+  }
+
+  /** Reports refused clients, as the mesh would. */
+  refuse: (refusals: TaskRefusals) => void = () => {};
+
+  watchRefusals(listener: (refusals: TaskRefusals) => void): () => void {
+    this.refuse = listener;
+    return () => {
+      this.refuse = () => {};
     };
   }
 

@@ -50,7 +50,7 @@ const SPEC = struct<Omit<ClusterSpec, 'Name' | 'Labels'>>(
 
 /** What `info` says of the cluster on a manager. `HostPrivileges` of the spec is ours. */
 export const CLUSTER_INFO = struct<
-  Omit<Cluster, Common | 'Private' | 'JoinTokens' | 'FeatureLevel'>
+  Omit<Cluster, Common | 'Private' | 'JoinTokens' | 'FeatureLevel' | 'IngressRemoved'>
 >('ClusterInfo', {
   ID: STRING,
   '...Meta': META,

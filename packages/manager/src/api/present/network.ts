@@ -1,4 +1,4 @@
-import type { Network, PredefinedNetwork } from '@swarm/api';
+import { type Network, type PredefinedNetwork, Subnet } from '@swarm/api';
 
 /** A network in the shape of Docker's `/networks`, which differs from the stored shape. */
 export function presentNetwork(network: Network): object {
@@ -14,7 +14,10 @@ export function presentNetwork(network: Network): object {
     IPAM: {
       Driver: spec.IPAM?.Driver ?? 'default',
       Options: null,
-      Config: network.Subnets.map(({ Subnet, Gateway }) => ({ Subnet, Gateway })),
+      Config: network.Subnets.map(({ Subnet: subnet, Gateway }) => {
+        const IPRange = rangeIn(network, subnet);
+        return { Subnet: subnet, ...(IPRange !== undefined && { IPRange }), Gateway };
+      }),
     },
     Internal: spec.Internal,
     Attachable: spec.Attachable,
@@ -28,6 +31,15 @@ export function presentNetwork(network: Network): object {
     },
     Labels: spec.Labels,
   };
+}
+
+/** The range of the subnet that addresses are given from, where the user chose one. */
+function rangeIn({ Spec }: Network, subnet: string): string | undefined {
+  const whole = Subnet.parse(subnet);
+  const config = Spec.IPAM?.Config.find(
+    (each) => whole !== undefined && Subnet.parse(each.Subnet)?.overlaps(whole) === true,
+  );
+  return config?.IPRange;
 }
 
 const DRIVERS: Readonly<Record<PredefinedNetwork, string>> = {

@@ -87,7 +87,8 @@ function running(view: View, task: Task): TaskReason | undefined {
   const { Err, Message, Ready } = task.Status;
   const conflict = Err || taskConflict(view, task);
   if (conflict) return problem(conflict);
-  if (Ready !== false) return undefined;
+  // Clients that its service's rules keep out are news of a task that runs well.
+  if (Ready !== false) return Message.startsWith('running; ') ? step(Message) : undefined;
   return step(sentence(Message) ?? 'running, but not ready: it gets no traffic');
 }
 

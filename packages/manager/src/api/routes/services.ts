@@ -16,7 +16,7 @@ import {
   serviceFilters,
   storedServiceSpec,
 } from '@swarm/api';
-import { flagOf, parseJson, sendEmpty, sendJson, within } from '@swarm/http';
+import { flagOf, parseJson, sendEmpty, sendJson } from '@swarm/http';
 import { removalWait, removeUnreadable } from '../../orchestrator/service-removal.js';
 import {
   planServiceUpdate,
@@ -38,6 +38,8 @@ import {
   publishHolder,
   writtenEndpoint,
 } from '../rules.js';
+import { withNetworkIds, refuseMissingNetworks } from '../service-networks.js';
+import { whileLeaving } from '../while-leaving.js';
 
 /** Random names that are tried before one is taken that is not free. */
 const NAME_ATTEMPTS = 16;
@@ -123,12 +125,13 @@ async function writeNew(
       refusePrivileges(transaction, spec, undefined);
       refuseClusterPort(transaction, spec, undefined);
       refuseTakenPort(call, transaction, spec, undefined);
+      const Spec = withNetworkIds(transaction, spec);
       transaction.create('service', {
         ID: id,
-        Spec: spec,
+        Spec,
         SpecVersion: { Index: 0 },
         Creation: creation,
-        Endpoint: writtenEndpoint(spec, undefined),
+        Endpoint: writtenEndpoint(Spec, undefined),
       });
       release = services.portClaims.take(id, spec);
       return id;
@@ -229,39 +232,6 @@ function refuseTakenPort(
   throw new ApiError('CONFLICT', `${conflictWith(holder)}; ${advice}`);
 }
 
-/**
- * Waits for a service that is giving up the wanted name or port. With Docker both are free at once, and
- * scripts remove a service and create the next; here the old service goes once its tasks have stopped.
- */
-async function whileLeaving(
-  call: Call,
-  manager: ManagerAccess,
-  isLeaving: (view: View) => boolean,
-): Promise<void> {
-  const { store } = manager;
-  if (!isLeaving(store)) return;
-  const { clock, limits, closing } = call.services;
-  let stop = (): void => {};
-  const gone = new Promise<void>((resolve) => {
-    const end = store.watch(({ events, reset }) => {
-      const isConcerned = reset || events.some(({ kind }) => kind === 'service');
-      if (isConcerned && !isLeaving(store)) resolve();
-    });
-    const onEnd = (): void => resolve();
-    call.response.once('close', onEnd);
-    closing.addEventListener('abort', onEnd, { once: true });
-    stop = () => {
-      end();
-      call.response.off('close', onEnd);
-      closing.removeEventListener('abort', onEnd);
-    };
-  });
-  // After the time limit, the transaction finds the name or the port taken and says why.
-  await within(clock, limits.removalMs, gone, () => new ApiError('TIMEOUT', ''))
-    .catch(() => {})
-    .finally(stop);
-}
-
 async function update(call: Call, manager: ManagerAccess): Promise<void> {
   const { query } = call.target;
   const version = parseObjectVersion(query.get('version'), 'service');
@@ -312,6 +282,7 @@ export async function changeService(
     refusePrivileges(transaction, service.Spec, present.Spec);
     refuseClusterPort(transaction, service.Spec, present.Spec);
     refuseTakenPort(call, transaction, service.Spec, service.ID);
+    refuseMissingNetworks(transaction, service.Spec);
     const Endpoint = writtenEndpoint(service.Spec, service.Endpoint);
     writeServiceUpdate(transaction, { ...planned, service: { ...service, Endpoint } });
     release = call.services.portClaims.take(service.ID, service.Spec);
@@ -325,8 +296,9 @@ function updatedSpec(
   sentAuth: string | undefined,
   authFrom: string,
 ): ServiceSpec {
-  const spec = storedServiceSpec(input, service.Spec.Name);
-  checkServiceSpec(spec, checkConstraints);
+  const given = storedServiceSpec(input, service.Spec.Name);
+  checkServiceSpec(given, checkConstraints);
+  const spec = withNetworkIds(view, given);
   const kept = authFrom === 'previous-spec' ? previousSpec(view, service) : service.Spec;
   return withAuth(spec, sentAuth ?? kept?.TaskTemplate.RegistryAuth);
 }

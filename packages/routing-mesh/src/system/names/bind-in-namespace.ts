@@ -4,6 +4,11 @@ import { createServer } from 'node:net';
 
 const [, , address = '', port = ''] = process.argv;
 
+process.on('uncaughtException', ({ message }) => {
+  console.error(message);
+  process.exit(1);
+});
+
 const udp = createSocket('udp4');
 await new Promise<void>((resolve, reject) => {
   udp.once('error', reject);

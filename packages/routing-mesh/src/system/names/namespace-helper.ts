@@ -4,8 +4,8 @@ import type { Server } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import type { IpAddress } from '@swarm/api';
 
-/** A slow machine starts Node.js in about a second. */
-const HELPER_LIMIT_MS = 10_000;
+/** A slow machine starts Node.js in about a second. Less than the daemon waits for the resolver. */
+const HELPER_LIMIT_MS = 4_000;
 const ERROR_LIMIT_CHARS = 2048;
 
 /**

@@ -1,4 +1,5 @@
 import { closeSync, fstatSync, openSync } from 'node:fs';
+import { getSystemErrorName } from 'node:util';
 import { isIpv6, type IpAddress } from '@swarm/api';
 
 const AF_INET = 2;
@@ -37,8 +38,7 @@ export async function openNamespaceSockets(): Promise<NamespaceSockets> {
 
   const check = (what: string, result: number): number => {
     if (result >= 0) return result;
-    const code = koffi.errno();
-    throw Object.assign(new Error(`${what}: error ${code} of the kernel`), { errno: code });
+    throw new Error(`${what}: ${getSystemErrorName(-koffi.errno())}`);
   };
   const inside = <T>(netns: number, work: () => T): T => {
     check('cannot enter a network namespace', setns(netns, CLONE_NEWNET));

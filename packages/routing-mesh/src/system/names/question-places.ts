@@ -2,20 +2,18 @@ import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { closeSync, openSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
-import type { IpAddress } from '@swarm/api';
 import type {
   QuestionPlaces,
   QuestionSockets,
   Reply,
   Transport,
 } from '../../names/name-resolver.js';
+import { RESOLVER_ADDRESS } from '../../names/resolver-orders.js';
 import { type NamespaceSockets, namespaceId } from './namespace-sockets.js';
 import { bindByHelper } from './namespace-helper.js';
 import { ConnectionRoom, TcpQuestions } from './tcp-questions.js';
 import { DnsUpstream, namespaceSocketsOf } from './upstream.js';
 
-/** Where tasks ask, as with Docker. */
-export const RESOLVER_ADDRESS = '127.0.0.11' as IpAddress;
 export const DNS_PORT = 53;
 /** Answers of one task that the kernel has not taken. */
 const UNSENT_LIMIT_BYTES = 1 << 20;
@@ -95,10 +93,9 @@ function place(
     receive(question, 'tcp', reply),
   );
   return {
-    upstream: new DnsUpstream({
-      open: sockets && namespaceSocketsOf(sockets, namespace),
-      servers: () => [],
-    }),
+    upstream:
+      sockets &&
+      new DnsUpstream({ open: namespaceSocketsOf(sockets, namespace), servers: () => [] }),
     async isIn(netns) {
       if (isClosed) return false;
       try {

@@ -14,6 +14,8 @@ export interface ResolverFiles {
   readonly process: string;
   /** What it printed; nothing unless it failed. */
   readonly output: string;
+  /** The same of the last one that failed. */
+  readonly failure: string;
 }
 
 export function resolverFiles(folder: string): ResolverFiles {
@@ -21,6 +23,7 @@ export function resolverFiles(folder: string): ResolverFiles {
     socket: join(folder, 'resolver.sock'),
     process: join(folder, 'resolver.json'),
     output: join(folder, 'resolver.log'),
+    failure: join(folder, 'resolver.failure.log'),
   };
 }
 

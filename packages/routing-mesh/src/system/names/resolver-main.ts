@@ -1,6 +1,6 @@
 // The resolver of a node: `node resolver-main.js FOLDER [RESOLV_CONF]`. Answers the tasks' questions and takes orders
 // from the node's daemon at a socket in the folder. Ends when it is told to, when its socket is gone, and when it has
-// neither daemon nor tasks.
+// had no tasks for a while.
 import { closeSync, readdirSync, readlinkSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import { SerialQueue } from '@swarm/api';
@@ -16,7 +16,8 @@ import { DnsUpstream, hostSockets } from './upstream.js';
 
 /** How often it looks whether it is still needed. */
 const LOOK_MS = 2_000;
-/** Without daemon and tasks it ends after so many looks. */
+/** Without tasks it ends after so many looks, and sooner without a daemon that could bring some. */
+const IDLE_LOOKS = 15;
 const LONELY_LOOKS = 5;
 const FIRST_FD = 3;
 
@@ -37,7 +38,7 @@ writeFileSync(files.process, JSON.stringify(markOf(process.pid)));
 rmSync(files.socket, { force: true });
 const orders = new SerialQueue();
 let daemon: Socket | undefined;
-let lonelyLooks = 0;
+let idleLooks = 0;
 const server = createServer(serve);
 await withSocketPath(
   files.socket,
@@ -78,13 +79,13 @@ function serve(socket: Socket): void {
   });
 }
 
-/** Ends when its daemon is gone for good: with its folder, or with all tasks. */
+/** Ends when its daemon is gone for good, with its folder, and without tasks. */
 function look(): void {
   const now = statSync(files.socket, { bigint: true, throwIfNoEntry: false });
   // Another resolver, or nobody, has its place.
   if (now?.ino !== own.ino || now.dev !== own.dev) process.exit(0);
-  lonelyLooks = daemon === undefined && resolver.size === 0 ? lonelyLooks + 1 : 0;
-  if (lonelyLooks >= LONELY_LOOKS) end();
+  idleLooks = resolver.size === 0 ? idleLooks + 1 : 0;
+  if (idleLooks >= (daemon === undefined ? LONELY_LOOKS : IDLE_LOOKS)) end();
 }
 
 function end(): never {

@@ -1,5 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs';
+import {
+  closeSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import {
@@ -61,6 +69,8 @@ export function systemResolver({ folder, resolvConf }: SystemResolverOptions): R
   const start = async (): Promise<void> => {
     await kill();
     mkdirSync(folder, { recursive: true, mode: 0o700 });
+    if ((statSync(files.output, { throwIfNoEntry: false })?.size ?? 0) > 0)
+      renameSync(files.output, files.failure);
     const output = openSync(files.output, 'w', 0o600);
     let child: ChildProcess;
     try {

@@ -53,8 +53,7 @@ export function namespaceSocketsOf(sockets: NamespaceSockets, netns: number): Up
 }
 
 export interface DnsUpstreamOptions {
-  /** Undefined where none can be made: no question is answered then. */
-  readonly open: UpstreamSockets | undefined;
+  readonly open: UpstreamSockets;
   /** Servers to ask when the caller names none. */
   readonly servers: () => readonly IpAddress[];
 }
@@ -101,7 +100,6 @@ export class DnsUpstream implements Upstream {
     limitMs: number,
   ): Promise<Buffer | undefined> {
     const { open } = this.#options;
-    if (open === undefined) return undefined;
     const sent = Buffer.from(question);
     sent.writeUInt16BE(randomInt(0x1_0000), 0);
     const endMs = performance.now() + limitMs;

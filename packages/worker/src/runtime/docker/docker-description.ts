@@ -8,6 +8,7 @@ const CAPABILITIES: readonly RuntimeCapability[] = [
   'images',
   'limits',
   'network-none',
+  'network-overlay',
   'rootfs',
   'security-profiles',
   'sysctls',

@@ -36,6 +36,7 @@ export interface ContainerDetails {
   readonly Name: string;
   readonly State: ContainerState;
   readonly HostsPath: string;
+  readonly ResolvConfPath: string;
   readonly Config: {
     readonly Hostname: string;
     readonly Tty: boolean;

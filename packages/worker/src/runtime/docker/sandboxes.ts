@@ -1,7 +1,8 @@
-import { appendFile, readFile } from 'node:fs/promises';
+import { appendFile, readFile, writeFile } from 'node:fs/promises';
 import type { Clock, Logger } from '@swarm/api';
 import { RuntimeError } from '../runtime-error.js';
 import type { Sandbox, SandboxSpec } from '../sandbox.js';
+import { namesDns, namesResolvConf } from '../task-names.js';
 import type { EngineClient } from './engine-client.js';
 import { hasStatus } from './engine-error.js';
 import { defaultNetwork } from './engine-networks.js';
@@ -142,6 +143,9 @@ export class Sandboxes {
       const text = [...lines, ...spec.hosts].map((line) => `${line.join('\t')}\n`).join('');
       await readFile(spare.HostsPath); // Works only if the engine keeps its files on this host.
       await appendFile(spare.HostsPath, text);
+      // Written in place: the container has this very file mounted.
+      if (spec.hasNames === true)
+        await writeFile(spare.ResolvConfPath, namesResolvConf(spec.dns), { flag: 'r+' });
       await this.#containers.rename(spare.Id, NAME_PREFIX + spec.id, signal);
       const netns = await netnsOf(spare);
       this.#standing.set(spec.id, spare.Id);
@@ -165,7 +169,7 @@ export class Sandboxes {
             names.map((name) => `${name}:${address}`),
           ),
           Sysctls: spec.sysctls,
-          ...spec.dns,
+          ...(spec.hasNames === true ? namesDns(spec.dns) : spec.dns),
         },
       },
       signal,

@@ -1,6 +1,6 @@
 import { type ChildProcess, type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { existsSync, readFileSync, realpathSync } from 'node:fs';
-import { dirname, relative } from 'node:path';
+import { basename, dirname, relative } from 'node:path';
 import { RuntimeError } from '../runtime-error.js';
 import type { HostTools } from './host-tools.js';
 import { withoutInherited } from './inherited-files.js';
@@ -9,6 +9,8 @@ import { quote } from './launch-script.js';
 const OUTPUT_LIMIT_BYTES = 4096;
 /** Where tasks find the list of mounts that each makes for itself; in the view's own /run. */
 const TASK_MOUNTS_FILE = '/run/swarm-task-mounts';
+/** Where a task's own files are, in memory; an empty folder in the view. */
+const TASK_FILES_FOLDER = '/run/swarm-task-files';
 
 /** Flags of mount(2), and their words in fstab(5). */
 const MS_NOSUID = 2;
@@ -165,6 +167,7 @@ function viewScript(options: HostViewOptions, mountInfo: string): string {
   if (existsSync('/sys/firmware'))
     lines.push('mount -t tmpfs -o ro,mode=0555,size=4k tmpfs /sys/firmware');
   lines.push(
+    `mkdir -p ${TASK_FILES_FOLDER}`,
     `cat >${TASK_MOUNTS_FILE} <<'END'`,
     ...taskMounts().map(fstabLine),
     'END',
@@ -193,6 +196,43 @@ function taskMounts(): TaskMount[] {
     mounts.push({ ...mount('/var/tmp', 'none', MS_BIND), source: '/tmp' });
   if (existsSync('/dev/mqueue')) mounts.push(mount('/dev/mqueue', 'mqueue', closed | MS_NOEXEC));
   return mounts;
+}
+
+/** A file that a task has in place of one of the host's. */
+export interface TaskFile {
+  /** Where it is written, in memory that only the task has. */
+  readonly path: string;
+  readonly text: string;
+  /** Puts it in the place of the host's. */
+  readonly mount: TaskMount;
+}
+
+/** A task's own files, and the mount that holds them. */
+export interface TaskFiles {
+  readonly holder: TaskMount;
+  readonly files: readonly TaskFile[];
+}
+
+/** @param texts contents by path; undefined if the task has none of its own */
+export function taskFiles(
+  texts: Readonly<Record<string, string>> | undefined,
+): TaskFiles | undefined {
+  if (texts === undefined) return undefined;
+  const flags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+  return {
+    holder: {
+      source: 'swarm-task-files',
+      target: TASK_FILES_FOLDER,
+      type: 'tmpfs',
+      flags,
+      options: 'mode=0755,size=1m',
+    },
+    files: Object.entries(texts).map(([target, text]) => {
+      const path = `${TASK_FILES_FOLDER}/${basename(target)}`;
+      const mount = { source: path, target, type: 'none', flags: MS_BIND, options: '' };
+      return { path, text, mount };
+    }),
+  };
 }
 
 /** A line of fstab(5). */

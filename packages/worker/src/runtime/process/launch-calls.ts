@@ -12,7 +12,7 @@ import {
   FAILURE_FD,
 } from './call-program.js';
 import type { HostUser } from './host-user.js';
-import type { TaskMount } from './host-view.js';
+import type { TaskFiles, TaskMount } from './host-view.js';
 import { SCRIPT_FDS } from './launch-script.js';
 
 /** System calls of x86_64 (syscall(2)); other machines do not use such programs. */
@@ -85,6 +85,7 @@ export interface LaunchCallsPlan {
   readonly oomScoreAdj?: number;
   readonly hostname?: string;
   readonly mounts: readonly TaskMount[];
+  readonly ownFiles: TaskFiles | undefined;
   readonly ulimits: readonly {
     readonly Name: string;
     readonly Soft: number;
@@ -220,9 +221,8 @@ function settle(plan: LaunchCallsPlan, supervisor: Buffer): Call[] {
     ...readStat(own, EXIT_FD),
     call('say who it is', NR.write, [pids, own, STAT_BYTES]),
     call('say who its supervisor is', NR.write, [pids, supervisor, STAT_BYTES]),
-    ...plan.mounts.map(({ source, target, type, flags, options }) =>
-      call(`mount ${target}`, NR.mount, [source, target, type, flags, options]),
-    ),
+    ...plan.mounts.map(mountCall),
+    ...ownFiles(plan.ownFiles),
     // Nobody may be listening any more: the daemon can be gone.
     call('say that it starts', NR.sendto, [started, 'started', 7, MSG_NOSIGNAL], 'may'),
     call('start a session', NR.setsid, []),
@@ -231,6 +231,29 @@ function settle(plan: LaunchCallsPlan, supervisor: Buffer): Call[] {
       values.writeBigInt64LE(BigInt(Soft), 0);
       values.writeBigInt64LE(BigInt(Hard), 8);
       return call(`set the limit ${Name}`, NR.prlimit64, [0, limitNumber(Name), values, 0]);
+    }),
+  ];
+}
+
+function mountCall({ source, target, type, flags, options }: TaskMount): Call {
+  return call(`mount ${target}`, NR.mount, [source, target, type, flags, options]);
+}
+
+/** Writes files that the task has in place of the host's, and puts them there. */
+function ownFiles(own: TaskFiles | undefined): Call[] {
+  if (own === undefined) return [];
+  return [
+    mountCall(own.holder),
+    // The daemon's own mode would close them to the task.
+    call('set its file mode', NR.umask, [0o022]),
+    ...own.files.flatMap(({ path, text, mount }) => {
+      const bytes = Buffer.from(text);
+      return [
+        call(`make ${path}`, NR.openat, [AT_FDCWD, path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o644]),
+        call(`write ${path}`, NR.write, [EXIT_FD, bytes, bytes.length]),
+        call(`close ${path}`, NR.close, [EXIT_FD]),
+        mountCall(mount),
+      ];
     }),
   ];
 }

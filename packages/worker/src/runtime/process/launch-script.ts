@@ -41,6 +41,16 @@ export interface LaunchPlan {
   readonly isolated: boolean;
   /** Makes the task's own mounts, as a command with arguments; empty if it has none. */
   readonly mount: readonly string[];
+  /** Files that the task has in place of the host's; each is a text and its path, and mounted by a command. */
+  readonly files: {
+    /** Makes the folder that they are in. */
+    readonly hold: readonly string[];
+    readonly each: readonly {
+      readonly path: string;
+      readonly text: string;
+      readonly mount: readonly string[];
+    }[];
+  };
   /** Programs that exec each other before the command: setsid, setpriv and the like. */
   readonly wrappers: readonly string[];
   readonly directory: string;
@@ -92,6 +102,7 @@ export function launchScript(plan: LaunchPlan): string {
       : [
           `${plan.mount.map(quote).join(' ')} >&${OWN_FAILURE_FD} 2>&1 || fail 'could not make its mounts'`,
         ]),
+    ...ownFiles(plan.files),
     `printf '%s\\n%s\\n' "$task" "$self" >&${pids}`,
     // Nobody may be listening any more: the daemon can be gone.
     `trap '' PIPE; echo started >&${started}; trap - PIPE`,
@@ -113,6 +124,19 @@ export function launchScript(plan: LaunchPlan): string {
     '}',
   ];
   return `${lines.join('\n')}\n`;
+}
+
+function ownFiles({ hold, each }: LaunchPlan['files']): string[] {
+  const run = (command: readonly string[], failure: string): string =>
+    `${command.map(quote).join(' ')} >&${OWN_FAILURE_FD} 2>&1 || fail ${quote(failure)}`;
+  if (hold.length === 0) return [];
+  return [
+    run(hold, 'could not make its files'),
+    ...each.flatMap(({ path, text, mount }) => [
+      `printf %s ${quote(text)} >${quote(path)} || fail ${quote(`could not write ${path}`)}`,
+      run(mount, `could not mount ${path}`),
+    ]),
+  ];
 }
 
 /** Runs a command in its working directory. Also closes the script's last descriptor. */

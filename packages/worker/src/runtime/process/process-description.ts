@@ -6,7 +6,12 @@ const ARCHITECTURES: Readonly<Record<string, string>> = { x64: 'x86_64', arm64: 
 
 /** Without root, and what root adds. */
 const CAPABILITIES: readonly RuntimeCapability[] = ['host-commands', 'network-host'];
-const ROOT_CAPABILITIES: readonly RuntimeCapability[] = ['limits', 'network-none', 'users'];
+const ROOT_CAPABILITIES: readonly RuntimeCapability[] = [
+  'limits',
+  'network-none',
+  'network-overlay',
+  'users',
+];
 
 /** What a node that runs plain processes reports about its runtime. */
 export function describeHost(privileged: boolean): RuntimeDescription {

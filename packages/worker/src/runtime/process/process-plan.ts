@@ -77,7 +77,7 @@ export function planTask(
   }
   const limits = taskLimits(task);
   const hostname = context.privileged ? taskHostname(task, node) : undefined;
-  const { netns, ownPorts } = context.sandbox;
+  const { netns, ownPorts, files } = context.sandbox;
   return {
     version: MANIFEST_VERSION,
     taskId: task.ID,
@@ -98,6 +98,7 @@ export function planTask(
     logLimitBytes: logLimitBytes(task.Spec, DEFAULT_LOG_LIMIT_BYTES),
     ...(netns === undefined ? {} : { netns }),
     ...(hostname === undefined ? {} : { hostname }),
+    ...(files === undefined ? {} : { files }),
     ...(limits.memoryBytes === undefined ? {} : { memoryBytes: limits.memoryBytes }),
     ...oomScore(container.OomScoreAdj ?? 0, context),
     ...(hasHealthCheck(container.Healthcheck) ? { health: container.Healthcheck } : {}),

@@ -6,10 +6,12 @@ import {
   parseIpAddress,
   type PortConfig,
   portConfigShape,
+  shortTaskId,
   shape,
   ShapeError,
 } from '@swarm/api';
 import type { Sandbox, SandboxSpec } from '../sandbox.js';
+import { namesHosts, namesResolvConf } from '../task-names.js';
 import type { NetNamespaces } from './net-namespaces.js';
 import type { PortPool } from './port-pool.js';
 
@@ -38,6 +40,8 @@ export interface SandboxRecord {
   readonly netns?: string;
   /** Ports of the host that it was given, if it cannot have its own network. */
   readonly ownPorts?: OwnPorts;
+  /** Files that its tasks have in place of the host's, by path; absent if the mesh does not answer them. */
+  readonly files?: Readonly<Record<string, string>>;
 }
 
 const recordShape = shape.record<SandboxRecord>({
@@ -51,6 +55,7 @@ const recordShape = shape.record<SandboxRecord>({
       wanted: shape.list(shape.port),
     }),
   ),
+  files: shape.optional(shape.map(shape.text())),
 });
 
 export interface ProcessSandboxesOptions {
@@ -147,7 +152,9 @@ export class ProcessSandboxes {
     if (spec.network === 'host') return record;
     if (privileged && (spec.hasNoLinks !== true || spec.network === 'none')) {
       const isOwn = spec.addresses.length > 0 || spec.network === 'none';
-      return isOwn ? { ...record, netns: netnsName(spec.id) } : record;
+      if (!isOwn) return record;
+      const files = spec.hasNames === true ? { files: namesFiles(spec) } : {};
+      return { ...record, netns: netnsName(spec.id), ...files };
     }
     return spec.ports.length === 0 ? record : { ...record, ownPorts: await this.#takePorts(spec) };
   }
@@ -181,6 +188,13 @@ export class ProcessSandboxes {
   #path(id: string): string {
     return join(this.#options.folder, `${id}.json`);
   }
+}
+
+function namesFiles({ id, addresses, hostname, dns }: SandboxSpec): Record<string, string> {
+  return {
+    '/etc/resolv.conf': namesResolvConf(dns),
+    '/etc/hosts': namesHosts(addresses, hostname ?? shortTaskId({ ID: id })),
+  };
 }
 
 function netnsName(sandboxId: string): string {

@@ -49,6 +49,8 @@ export interface TaskManifest {
   /** Name of its sandbox's network namespace. */
   readonly netns?: string;
   readonly hostname?: string;
+  /** Files that it has in place of the host's, by path. */
+  readonly files?: Readonly<Record<string, string>>;
   readonly memoryBytes?: number;
   readonly oomScoreAdj?: number;
   readonly health?: HealthConfig;

@@ -1,9 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Readable } from 'node:stream';
 import { RuntimeError } from '../runtime-error.js';
+import type { HostTools } from './host-tools.js';
+import { taskFiles } from './host-view.js';
 import { withoutInherited } from './inherited-files.js';
 import { launchProgram } from './launch-calls.js';
-import { entryScript, launchScript, SCRIPT_FDS } from './launch-script.js';
+import { entryScript, type LaunchPlan, launchScript, SCRIPT_FDS } from './launch-script.js';
 import type { ProcessHost } from './process-host.js';
 import { EXIT_NAME, PIDS_NAME, type TaskFolder, type TaskManifest } from './task-folder.js';
 
@@ -79,6 +81,7 @@ async function programCommand(
     ...(oomScoreAdj === undefined ? {} : { oomScoreAdj }),
     ...(hostname === undefined ? {} : { hostname }),
     mounts: view.taskMounts(),
+    ownFiles: taskFiles(manifest.files),
     ulimits: manifest.ulimits ?? [],
     user: user!,
     capabilityAdd: manifest.capabilityAdd ?? [],
@@ -100,10 +103,27 @@ function script(manifest: TaskManifest, { tools, view }: ProcessHost): string {
     opensLowPorts: isolated && manifest.netns !== undefined,
     isolated,
     mount: isolated ? view.taskMount() : [],
+    files: isolated ? fileCommands(manifest, tools) : { hold: [], each: [] },
     wrappers: [tools.path('setsid', 'util-linux'), ...manifest.wrappers],
     directory: manifest.directory,
     command: manifest.command,
   });
+}
+
+/** The same with mount(8). */
+function fileCommands({ files }: TaskManifest, tools: HostTools): LaunchPlan['files'] {
+  const own = taskFiles(files);
+  if (own === undefined) return { hold: [], each: [] };
+  const mount = tools.path('mount', 'util-linux');
+  const { source, target, options } = own.holder;
+  return {
+    hold: [mount, '-t', 'tmpfs', '-o', `nosuid,nodev,noexec,${options}`, source, target],
+    each: own.files.map(({ path, text, mount: { target: place } }) => ({
+      path,
+      text,
+      mount: [mount, '--bind', path, place],
+    })),
+  };
 }
 
 /** The command line of the supervisor: namespaces, then the shell; `ps` shows the task's id. */

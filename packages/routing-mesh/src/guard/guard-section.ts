@@ -1,0 +1,108 @@
+import { PEER_MARK_MASK } from '../layout.js';
+import type { ElementChanges } from '../table/element-changes.js';
+import type { Family } from '../table/family.js';
+import { chainText } from '../table/ruleset.js';
+import type { SectionRules, TablePlace, TableSection } from '../table/table-section.js';
+import { TrackedElements } from '../table/tracked-elements.js';
+import { GUARD_SETS, type GuardPlan, type GuardSetName } from './guard-plan.js';
+
+/** Refused attempts that the kernel remembers, and for how long after the last one. */
+const REFUSED_SIZE = 4096;
+const REFUSED_MINUTES = 10;
+
+/** The set that the kernel counts refused attempts in. */
+export const REFUSED_SET = 'guard_refused';
+
+/**
+ * Who may connect to tasks of this node, of one family. Looks at every packet that a client sends to a task whose
+ * service has rules, so a rule that goes ends the connections that it admitted.
+ *
+ * - `guard_callers`: addresses of services that rules name, with the service's number; `guard_admits`: which numbers
+ *   reach which task and port.
+ * - `guard_nets`: outside networks. `guard_open`: everybody.
+ * - What is left is counted and refused. A refusal to a client of another node has to go back through that one, as
+ *   replies do: `origin_local` marks it, and the kernel routes it again.
+ */
+export class GuardSection implements TableSection {
+  readonly #family: Family;
+  readonly #sets = new Map(GUARD_SETS.map((name) => [name, new TrackedElements(name)]));
+  #plan: GuardPlan = new Map();
+
+  constructor(family: Family) {
+    this.#family = family;
+  }
+
+  /** Whether anything of this family is guarded. */
+  get isWanted(): boolean {
+    return (this.#plan.get('guarded')?.size ?? 0) > 0;
+  }
+
+  follow(plan: GuardPlan): void {
+    for (const name of GUARD_SETS) this.#followSet(name, plan.get(name) ?? NONE);
+    this.#plan = plan;
+  }
+
+  #followSet(name: GuardSetName, wanted: ReadonlyMap<string, string>): void {
+    const elements = this.#sets.get(name)!;
+    for (const key of this.#plan.get(name)?.keys() ?? []) {
+      if (!wanted.has(key)) elements.delete(key);
+    }
+    for (const [key, value] of wanted) elements.set(key, value);
+  }
+
+  addAll(changes: ElementChanges): void {
+    for (const elements of this.#sets.values()) elements.addAll(changes);
+  }
+
+  takeChanges(changes: ElementChanges): void {
+    for (const elements of this.#sets.values()) elements.takeChanges(changes);
+  }
+
+  rules(_place: TablePlace): SectionRules {
+    const { name: ip, addressType: type, version } = this.#family;
+    const to = `${ip} daddr . meta l4proto . th dport`;
+    const port = 'inet_proto . inet_service';
+    const prohibited = version === 4 ? 'icmp admin-prohibited' : 'icmpv6 admin-prohibited';
+    const mask = `0x${PEER_MARK_MASK.toString(16)}`;
+    return {
+      sets: [
+        `set guarded { type ${type}; }`,
+        `set guard_open { type ${type} . ${port}; }`,
+        `set guard_open_all { type ${type}; }`,
+        `map guard_callers { type ${type} : mark; }`,
+        `set guard_admits { type mark . ${type} . ${port}; }`,
+        `set guard_admits_all { type mark . ${type}; }`,
+        `set guard_nets { type ${type} . ${type} . ${port}; flags interval; }`,
+        `set guard_nets_all { type ${type} . ${type}; flags interval; }`,
+        `set ${REFUSED_SET} { type ${type} . ${type} . ${port}; size ${REFUSED_SIZE}; flags dynamic,timeout; }`,
+      ],
+      chains:
+        chainText('guard', [
+          `${ip} daddr @guard_open_all return`,
+          `${to} @guard_open return`,
+          `${ip} saddr . ${ip} daddr @guard_nets_all return`,
+          `${ip} saddr . ${to} @guard_nets return`,
+          'meta mark set 0',
+          `meta mark set ${ip} saddr map @guard_callers`,
+          `meta mark . ${ip} daddr @guard_admits_all meta mark set 0 return`,
+          `meta mark . ${to} @guard_admits meta mark set 0 return`,
+          'meta mark set 0',
+          'goto guard_refuse',
+        ]) +
+        chainText('guard_refuse', [
+          `update @${REFUSED_SET} { ${ip} daddr . ${ip} saddr . meta l4proto . th dport timeout ${REFUSED_MINUTES}m counter }`,
+          'meta l4proto tcp reject with tcp reset',
+          `reject with ${prohibited}`,
+        ]),
+      rules: {
+        forwarded: [`ct direction original ${ip} daddr @guarded jump guard`],
+        origin_local: [
+          `ct direction reply ${ip} saddr @guarded ct mark & ${mask} != 0 meta mark set ct mark`,
+        ],
+      },
+      referred: ['guard_refuse', 'guard'],
+    };
+  }
+}
+
+const NONE: ReadonlyMap<string, string> = new Map();

@@ -1,0 +1,96 @@
+import { type IpAddress, parseIpAddress, Subnet } from '@swarm/api';
+import { parseNetworkId, parseTaskId } from '../../src/layout.js';
+import type { BookChange } from '../../src/names/resolver-orders.js';
+import { SentNames } from '../../src/names/sent-names.js';
+import type { NetworkView } from '../../src/overlay/network-view.js';
+
+export interface MemberPlan {
+  readonly taskId: string;
+  readonly serviceId?: string;
+  readonly names?: readonly string[];
+  readonly addresses: readonly string[];
+  readonly serves?: boolean;
+  /** Absent: it runs on a node that can be reached. */
+  readonly node?: 'down' | 'unknown';
+}
+
+/** What matters to names of a view. */
+export interface ViewPlan {
+  readonly networkId: string;
+  readonly name?: string;
+  readonly subnets?: readonly string[];
+  readonly isInternal?: boolean;
+  readonly services?: readonly {
+    readonly serviceId: string;
+    readonly names: readonly string[];
+    readonly vips?: readonly string[];
+  }[];
+  readonly members?: readonly MemberPlan[];
+}
+
+/** A view as JSON: subnets are texts. */
+export type PlainView = Omit<NetworkView, 'overlay'> & {
+  readonly overlay: Omit<NetworkView['overlay'], 'subnets'> & {
+    readonly subnets: readonly string[];
+  };
+};
+
+/** @throws when it is no address */
+export function ip(text: string): IpAddress {
+  const address = parseIpAddress(text);
+  if (address === undefined) throw new RangeError(`${text} is not an address`);
+  return address;
+}
+
+export function plainView(plan: ViewPlan): PlainView {
+  const { networkId, name = networkId, subnets = ['10.0.1.0/24'], isInternal = false } = plan;
+  const peer = {
+    nodeId: 'node1',
+    index: 1,
+    address: ip('198.18.0.1'),
+    subnet: '10.240.1.0/24' as never,
+    down: false,
+    userspace: false,
+  };
+  return {
+    overlay: {
+      networkId: parseNetworkId(networkId)!,
+      name,
+      subnets,
+      isInternal,
+      isEncrypted: false,
+      mtuBytes: undefined,
+    },
+    services: (plan.services ?? []).map(({ serviceId, names, vips = [] }) => ({
+      serviceId,
+      names,
+      vips: vips.map(ip),
+    })),
+    members: (plan.members ?? []).map((member) => ({
+      member: {
+        taskId: parseTaskId(member.taskId)!,
+        nodeId: 'node1',
+        serviceId: member.serviceId ?? '',
+        names: member.names ?? [],
+        networks: new Map(),
+        serves: member.serves ?? true,
+      },
+      addresses: member.addresses.map(ip),
+      peer: member.node === 'unknown' ? undefined : { ...peer, down: member.node === 'down' },
+    })),
+  };
+}
+
+export function readView({ overlay, ...rest }: PlainView): NetworkView {
+  const subnets = overlay.subnets.map((text) => Subnet.of(text));
+  return { ...rest, overlay: { ...overlay, subnets } };
+}
+
+export function viewOf(plan: ViewPlan): NetworkView {
+  return readView(plainView(plan));
+}
+
+/** What tells a resolver all of these. */
+export function changesOf(plans: readonly ViewPlan[]): readonly BookChange[] {
+  return new SentNames().changesTo(plans.map(viewOf));
+}
