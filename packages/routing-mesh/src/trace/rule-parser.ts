@@ -14,7 +14,7 @@ const PRIORITIES: Readonly<Record<string, number>> = {
 /** @returns undefined when the line is not a hook */
 export function parseHook(line: string): Hook | undefined {
   const found =
-    /^type (filter|nat) hook (prerouting|input|forward|output|postrouting) priority (-?\d+|[a-z]+); policy accept;$/.exec(
+    /^type (filter|nat|route) hook (prerouting|input|forward|output|postrouting) priority (-?\d+|[a-z]+); policy accept;$/.exec(
       line,
     );
   if (found === null) return undefined;
@@ -58,7 +58,7 @@ function parseStatement(tokens: NftTokens): Statement {
 
 function parseAnswer(tokens: NftTokens): string {
   const answer = `${tokens.next()} ${tokens.next()}`;
-  if (/^(tcp reset|icmpx? (port|host)-unreachable|icmpv6 (port|addr)-unreachable)$/.test(answer)) {
+  if (/^(tcp reset|icmpx? (port|host)-unreachable|icmpv6 (port|addr)-unreachable|icmpx?(v6)? admin-prohibited)$/.test(answer)) {
     return answer;
   }
   throw tokens.unknown('the answer');

@@ -47,7 +47,7 @@ export interface Rule {
 }
 
 export interface Hook {
-  readonly type: 'filter' | 'nat';
+  readonly type: 'filter' | 'nat' | 'route';
   readonly name: 'prerouting' | 'input' | 'forward' | 'output' | 'postrouting';
   readonly priority: number;
 }

@@ -12,6 +12,7 @@ const REASONS: readonly (readonly [chain: RegExp, text: RegExp, reason: string])
   [/^forwarded$/, /ct state invalid/, 'the packet belongs to no known connection'],
   [/^forwarded$/, /ct status ! dnat drop/, 'tasks are only reached through published ports'],
   [/^forwarded$/, /daddr @networks reject/, 'no task has that address on the network'],
+  [/^guard_refuse$/, /./, 'no rule of the service admits the client'],
   [/^received$/, /@underlay/, 'the tunnel packet comes from an address of no node'],
 ];
 

@@ -105,7 +105,7 @@ export class PacketTracer {
   #hook(name: Hook['name'], worlds: readonly World[], outcomes: TraceOutcome[]): readonly World[] {
     let live = worlds;
     for (const { table, chain, hook } of this.#chains.get(name)!) {
-      const asked = live.filter((world) => hook.type === 'filter' || isAsked(world, name));
+      const asked = live.filter((world) => hook.type !== 'nat' || isAsked(world, name));
       const others = live.filter((world) => !asked.includes(world));
       if (asked.length === 0) continue;
       const { through, ended } = this.#chain(table, chain, asked);
