@@ -64,6 +64,10 @@ const FIELDS: readonly Field[] = [
   ...ports('tcp', ({ protocol }) => protocol === 'tcp'),
   ...ports('udp', ({ protocol }) => protocol === 'udp'),
   many('tcp flags', ({ protocol, tcpFlags }) => (protocol === 'tcp' ? tcpFlags : undefined)),
+  one('icmp type', undefined, (packet) => (v6(packet) ? undefined : packet.icmp?.type)),
+  one('icmp code', undefined, (packet) => (v6(packet) ? undefined : packet.icmp?.code)),
+  one('icmpv6 type', undefined, (packet) => (v6(packet) ? packet.icmp?.type : undefined)),
+  one('icmpv6 code', undefined, (packet) => (v6(packet) ? packet.icmp?.code : undefined)),
   one('@th,96,24', undefined, ({ vxlanNetwork }) => vxlanNetwork),
   one('fib daddr type', undefined, ({ destination }, host) =>
     host.isLocal(destination) ? 'local' : 'unicast',

@@ -30,6 +30,8 @@ export interface Packet {
   readonly tcpFlags: readonly TcpFlag[];
   /** The first 128 bytes of a UDP datagram with its header hold it at bit 96, if it is one of VXLAN. */
   readonly vxlanNetwork?: number;
+  /** Names as nft prints them, of an ICMP or ICMPv6 message. */
+  readonly icmp?: { readonly type: string; readonly code?: string };
   readonly mark: number;
   readonly flow: PacketFlow;
 }
