@@ -58,7 +58,11 @@ function parseStatement(tokens: NftTokens): Statement {
 
 function parseAnswer(tokens: NftTokens): string {
   const answer = `${tokens.next()} ${tokens.next()}`;
-  if (/^(tcp reset|icmpx? (port|host)-unreachable|icmpv6 (port|addr)-unreachable|icmpx?(v6)? admin-prohibited)$/.test(answer)) {
+  if (
+    /^(tcp reset|icmpx? (port|host)-unreachable|icmpv6 (port|addr)-unreachable|icmpx?(v6)? admin-prohibited)$/.test(
+      answer,
+    )
+  ) {
     return answer;
   }
   throw tokens.unknown('the answer');

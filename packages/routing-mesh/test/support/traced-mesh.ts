@@ -78,6 +78,11 @@ export class TracedMesh {
     return new PacketTracer(this.ruleset, host);
   }
 
+  /** The last transaction that wrote everything. */
+  get whole(): string {
+    return this.transactions.findLast((text) => text.includes('delete table ip swarm_mesh\n'))!;
+  }
+
   /** Every element of every set, by set. */
   elements(): Readonly<Record<string, readonly string[]>> {
     return Object.fromEntries(
