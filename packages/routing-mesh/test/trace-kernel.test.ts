@@ -14,6 +14,8 @@ import { nodeOne, TracedMesh } from './support/traced-mesh.js';
 
 const FRAMES = fileURLToPath(new URL('./lab/frames.js', import.meta.url));
 const NODE_MAC = '02:09:00:00:00:01';
+/** Between the source ports of a frame and of the one that ends what is heard of it. */
+const LATER = 30_000;
 const WORLDS = 4;
 /** Random ones for each world, beside the usual. */
 const PACKETS = 14;
@@ -112,30 +114,26 @@ table ip traced {
   /** @returns the rules that matched, as `chain/place`, and how the packet ended */
   async send(frame: Frame): Promise<readonly string[]> {
     this.#heard = '';
-    this.#sender.send(frame);
-    await once(this.#sender, 'message');
-    const about = `${frame.protocol} sport ${frame.sourcePort} ${frame.protocol} dport`;
-    let id: string | undefined;
-    await until(
+    // A second frame follows through the same queue: once the kernel tells of it, it has told all of the first.
+    const last = { ...frame, protocol: 'udp', sourcePort: frame.sourcePort + LATER } as const;
+    for (const each of [frame, last]) {
+      this.#sender.send(each);
+      await once(this.#sender, 'message');
+    }
+    const idOf = ({ protocol, sourcePort }: Frame) =>
+      new RegExp(
+        `trace id (\\w+) ip \\w+ \\w+ packet: .*${protocol} sport ${sourcePort} ${protocol} dport`,
+      ).exec(this.#heard)?.[1];
+    const id = await until(
       'the kernel told of the packet',
-      async () => {
-        id = new RegExp(`trace id (\\w+) ip \\w+ \\w+ packet: .*${about}`).exec(this.#heard)?.[1];
-        // All of a packet's messages come before the sender is answered; the monitor only prints them late.
-        return id !== undefined && (await this.#isQuiet());
-      },
-      { everyMs: 5 },
+      async () => (idOf(last) === undefined ? undefined : idOf(frame)),
+      { everyMs: 2 },
     );
     const lines = this.#heard.split('\n').filter((line) => line.startsWith(`trace id ${id} `));
     return lines.flatMap((line) => {
       const handle = / ip swarm_mesh \w+ (?:unknown )?rule.* handle (\d+)/.exec(line)?.[1];
       return handle === undefined ? [] : [this.#names.get(handle)!];
     });
-  }
-
-  async #isQuiet(): Promise<boolean> {
-    const before = this.#heard.length;
-    await new Promise((resolve) => setTimeout(resolve, 40));
-    return this.#heard.length === before;
   }
 
   async close(): Promise<void> {
