@@ -367,6 +367,7 @@ const handlers: Handlers = {
     run.done = Promise.all(Array.from({ length: to.workers }, worker)).then(() => {});
     load = run;
   },
+  loadCounts: () => load?.byTask ?? {},
   async loadStop() {
     const run = load!;
     run.stop = true;

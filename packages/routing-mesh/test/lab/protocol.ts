@@ -100,6 +100,8 @@ export interface Orders {
   /** Offers bytes to a server that reads none; resolves when nothing moves for 300 ms. */
   flood(to: Destination & { bytes: number }): number;
   loadStart(to: Destination & { workers: number }): void;
+  /** Good answers so far, by task. */
+  loadCounts(): Readonly<Record<string, number>>;
   loadStop(): LoadResult;
   /** Changes one endpoint at a time among `ports` ports of `endpoints` each; milliseconds of each apply. */
   measureUpdates(options: {
