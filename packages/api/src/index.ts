@@ -36,6 +36,7 @@ export * from './wire/size.js';
 export * from './wire/task-assignments.js';
 export * from './defaults/cluster.js';
 export * from './defaults/random-name.js';
+export * from './defaults/kept-options.js';
 export * from './defaults/service.js';
 export * from './errors-page.js';
 export * from './filters/filters.js';

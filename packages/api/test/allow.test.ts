@@ -35,6 +35,7 @@ test('no rules at all, and an empty list of them, are two things', (t) => {
     ).EndpointSpec?.Allow;
   t.is(stored({}), undefined);
   t.deepEqual(stored({ Allow: [] }), []);
+  t.is(stored({ Allow: [{ From: 'any' }, { From: 'web' }] }), undefined, 'everybody, everywhere');
   t.deepEqual(stored({ Allow: [{ From: 'web', Ports: [{ Port: 80 }] }] }), [
     { From: 'web', Ports: [{ Protocol: 'tcp', Port: 80 }] },
   ]);

@@ -1,4 +1,5 @@
 import test from 'ava';
+import { withKeptOptions } from '../src/defaults/kept-options.js';
 import { storedServiceSpec, withDefaults } from '../src/defaults/service.js';
 import { randomName } from '../src/defaults/random-name.js';
 import { ApiError } from '../src/errors.js';
@@ -299,4 +300,62 @@ test('names that are not valid DNS labels or file names are refused, in linear t
   t.throws(() => checkDnsName(`${'a-'.repeat(30)}!`));
   t.notThrows(() => checkObjectName('site.conf'));
   t.throws(() => checkObjectName('x'.repeat(65)));
+});
+
+const PORT = {
+  Protocol: 'tcp',
+  TargetPort: 80,
+  PublishedPort: 8080,
+  PublishMode: 'ingress',
+} as const;
+
+test('options of published ports are stored, what means none is not, and nonsense is refused', (t) => {
+  const endpoint = (fields: object) => accept(body({}, { EndpointSpec: fields })).EndpointSpec;
+  const given = { Affinity: 'client', TrafficPolicy: 'local', RevisionWeight: 0 };
+  t.like(endpoint({ ...given, Ports: [{ ...PORT, HostIP: '2001:DB8::1' }] }), {
+    ...given,
+    Ports: [{ HostIP: '2001:db8::1' }],
+  });
+  const none = { Affinity: 'none', TrafficPolicy: 'cluster', RevisionWeight: 100 };
+  t.deepEqual(endpoint({ ...none, Ports: [{ ...PORT, HostIP: '' }] }), {
+    Mode: 'vip',
+    Ports: [PORT],
+  });
+  for (const bad of [
+    { Affinity: 'cookie' },
+    { TrafficPolicy: 'near' },
+    { RevisionWeight: 1001 },
+    { RevisionWeight: -1 },
+    { Ports: [{ ...PORT, HostIP: 'web' }] },
+    { Ports: [{ ...PORT, HostIP: '224.0.0.1' }] },
+  ])
+    t.throws(() => endpoint(bad), { instanceOf: ApiError }, JSON.stringify(bad));
+});
+
+test('a client that knows no options keeps them, and what means none takes them away', (t) => {
+  const present = {
+    Affinity: 'client',
+    TrafficPolicy: 'local',
+    RevisionWeight: 5,
+    Ports: [{ ...PORT, HostIP: '192.0.2.1' }],
+  } as const;
+  // As Docker's client reads, edits and writes it.
+  const edited = { Mode: 'vip' as const, Ports: [PORT, { TargetPort: 81 }] };
+  t.deepEqual(withKeptOptions(edited, present), {
+    ...edited,
+    Affinity: 'client',
+    TrafficPolicy: 'local',
+    RevisionWeight: 5,
+    Ports: [{ ...PORT, HostIP: '192.0.2.1' }, { TargetPort: 81 }],
+  });
+  const cleared = {
+    Affinity: 'none' as const,
+    TrafficPolicy: 'cluster' as const,
+    RevisionWeight: 100,
+    Ports: [{ ...PORT, HostIP: '' }],
+  };
+  t.deepEqual(withKeptOptions(cleared, present), cleared);
+  const moved = { Ports: [{ ...PORT, PublishedPort: 8081 }] };
+  t.like(withKeptOptions(moved, present), moved);
+  t.is(withKeptOptions(moved, present).Ports?.[0]?.HostIP, undefined, 'another mapping');
 });

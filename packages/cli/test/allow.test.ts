@@ -13,7 +13,7 @@ const TCP = 'tcp' as const;
 test('rules of a new service: each source once, with its ports', (t) => {
   t.is(createdAllow([]), undefined, 'without the flag it is open');
   t.deepEqual(createdAllow(['none']), []);
-  t.is(createdAllow(['open']), undefined);
+  t.deepEqual(createdAllow(['open']), [{ From: 'any' }], 'which the manager keeps as no rules');
   const given = ['web:8080', 'web:53/udp', '203.0.113.0/24:443', 'any', '[fd00::/8]:80', 'fd00::1'];
   t.deepEqual(createdAllow(given), [
     {
@@ -59,6 +59,6 @@ test('an update adds rules and removes them, by port or by source', (t) => {
   t.deepEqual(change(['a:1', 'a:2'], { removed: ['a:1'] }), ['a:2/tcp']);
   t.deepEqual(change(['a:1', 'a:2'], { removed: ['a'] }), [], 'then nobody may');
   t.deepEqual(change(['a:1'], { added: ['none', 'b'] }), ['b']);
-  t.is(change(['a:1'], { added: ['open'] }), undefined);
+  t.deepEqual(change(['a:1'], { added: ['open'] }), ['any']);
   t.throws(() => change(['a:1'], { removed: ['b'] }), { message: /no such rule; it has a:1\/tcp/ });
 });

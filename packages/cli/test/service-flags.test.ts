@@ -20,6 +20,9 @@ const NOT_IN_SPEC = ['detach', 'quiet', 'no-resolve-image', 'with-registry-auth'
 
 /** Flags with the same meaning on create and update, and what they give. */
 const COMMON: readonly (readonly [readonly string[], object])[] = [
+  [['--affinity', 'client'], { EndpointSpec: { Affinity: 'client' } }],
+  [['--traffic-policy', 'prefer-local'], { EndpointSpec: { TrafficPolicy: 'prefer-local' } }],
+  [['--revision-weight', '10'], { EndpointSpec: { RevisionWeight: 10 } }],
   [['--endpoint-mode', 'dnsrr'], { EndpointSpec: { Mode: 'dnsrr' } }],
   [['--entrypoint', 'sh -c "a b"'], container({ Command: ['sh', '-c', 'a b'] })],
   [['--health-cmd', 'true'], container({ Healthcheck: { Test: ['CMD-SHELL', 'true'] } })],

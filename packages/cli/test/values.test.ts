@@ -73,13 +73,19 @@ const GRAMMARS: Readonly<Record<string, Grammar>> = {
       '53:53/udp': [port(53, 53, { Protocol: 'udp' })],
       '80-81': [port(80), port(81)],
       '90-91:80-81': [port(80, 90), port(81, 91)],
+      '127.0.0.1:80:80': [port(80, 80, { HostIP: '127.0.0.1' })],
+      '[2001:DB8::1]:90-91:80-81/udp': [80, 81].map((target) =>
+        port(target, target + 10, { Protocol: 'udp', HostIP: '2001:db8::1' }),
+      ),
+      'published=8080,target=80,host_ip=192.0.2.1': [port(80, 8080, { HostIP: '192.0.2.1' })],
       'target=80': [port(80)],
       'published=8080,target=80,protocol=udp,mode=host': [
         port(80, 8080, { Protocol: 'udp', PublishMode: 'host' }),
       ],
     },
     bad: [
-      ...['', 'x', '0', '65536', '80:x', '80/icmp', '80/tcp/udp', '127.0.0.1:80:80', '81-80'],
+      ...['', 'x', '0', '65536', '80:x', '80/icmp', '80/tcp/udp', '127.0.0.1:80', '81-80'],
+      ...['256.0.0.1:80:80', '2001:db8::1:80:80', '[2001:db8::x]:80:80', 'target=80,host_ip=web'],
       ...['80-82:80-81', '1-2-3', 'published=80', 'target=', 'target=80,mode=x', 'target=80,foo=1'],
       ...['target=80,protocol=x', 'target=80,', 'target=80,host'],
     ],

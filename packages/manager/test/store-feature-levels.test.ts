@@ -50,6 +50,7 @@ const FULL: { readonly [K in Exclude<Kind, 'cluster'>]: Draft<K> } = {
       RuntimeCapabilities: ['images'],
       ListenPort: 2377,
       PortConflicts: [{ Protocol: 'tcp', PublishedPort: 80, Reason: 'nginx listens on it' }],
+      Ipv6Addresses: ['2001:2::1'],
     },
   }),
   service: serviceDraft(
@@ -68,6 +69,9 @@ const FULL: { readonly [K in Exclude<Kind, 'cluster'>]: Draft<K> } = {
       },
       EndpointSpec: {
         Allow: [{ From: 'web' }],
+        Affinity: 'client',
+        TrafficPolicy: 'local',
+        RevisionWeight: 10,
         Ports: [
           {
             Name: 'http',
@@ -75,6 +79,7 @@ const FULL: { readonly [K in Exclude<Kind, 'cluster'>]: Draft<K> } = {
             TargetPort: 80,
             PublishedPort: 8080,
             PublishMode: 'ingress',
+            HostIP: '198.18.0.1',
           },
         ],
       },
@@ -82,7 +87,7 @@ const FULL: { readonly [K in Exclude<Kind, 'cluster'>]: Draft<K> } = {
   ),
   task: taskDraft('t1', {
     Labels: { a: 'b' },
-    Status: { ...taskDraft('t1').Status, StartedAt: '2026-01-01T00:00:00.000Z' },
+    Status: { ...taskDraft('t1').Status, StartedAt: '2026-01-01T00:00:00.000Z', Ipv6: true },
     Stop: { Reason: 'its node is drained', Moved: true },
   }),
   network: networkDraft('net1', { Creation: { Key: 'k', Digest: 'd'.repeat(43) } }),

@@ -11,8 +11,46 @@ import type { Word } from './kernel/words.js';
 
 /** An IPv4 address as a dotted quad. */
 export type Ipv4Address = IpAddress & { readonly __ipv4: never };
+/** An IPv6 address in its shortest spelling. */
+export type Ipv6Address = IpAddress & { readonly __ipv6: never };
 /** An IPv4 subnet as a word of commands: `10.240.3.0/24`. Made only by {@link subnetText}. */
 export type SubnetText = Word & { readonly __subnet: never };
+
+/** An IPv6 subnet as a word of commands. Made only by {@link ingressIpv6Subnet}. */
+export type Ipv6SubnetText = Word & { readonly __subnet6: never };
+
+/**
+ * Where the ingress network's IPv6 addresses are (a unique local prefix, RFC 4193), the same in every cluster.
+ * The last four bytes are those of the IPv4 address, so that every node derives a task's IPv6 address, and a
+ * node's block, from what it knows anyway: nothing has to be allocated or sent.
+ */
+const INGRESS_IPV6_PREFIX = 'fd73:7761:726d::';
+const INGRESS_IPV6_PREFIX_LENGTH = 96;
+
+/** The IPv6 address on the ingress network of whoever has this IPv4 address there. */
+export function ingressIpv6(address: Ipv4Address): Ipv6Address {
+  return parseIpAddress(`${INGRESS_IPV6_PREFIX}${ipv4Words(address)}`) as Ipv6Address;
+}
+
+/** The IPv6 addresses of a subnet of the ingress network. */
+export function ingressIpv6Subnet(subnet: SubnetText): Ipv6SubnetText {
+  const [address, length] = subnet.split('/') as [Ipv4Address, string];
+  return `${ingressIpv6(address)}/${INGRESS_IPV6_PREFIX_LENGTH + Number(length)}` as Ipv6SubnetText;
+}
+
+/** The IPv4 address that an IPv6 address of the ingress network is derived from; undefined for others. */
+export function derivedFrom(address: IpAddress): Ipv4Address | undefined {
+  if (!isIpv6(address)) return undefined;
+  const bytes = addressBytes(address);
+  const ipv4 = parseIpv4(bytes.slice(-4).join('.'));
+  return ipv4 !== undefined && ingressIpv6(ipv4) === address ? ipv4 : undefined;
+}
+
+/** The last four bytes of an address as IPv6 spells them: `af0:302`. */
+function ipv4Words(address: Ipv4Address): string {
+  const [a = 0, b = 0, c = 0, d = 0] = address.split('.').map(Number);
+  return `${((a << 8) | b).toString(16)}:${((c << 8) | d).toString(16)}`;
+}
 
 /** Parses an IPv4 address; undefined for anything else. */
 export function parseIpv4(text: unknown): Ipv4Address | undefined {

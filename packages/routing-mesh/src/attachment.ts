@@ -36,11 +36,14 @@ export function readAttachment(task: TaskAttachment): CheckedTask {
   const networks = new Set(read.map(({ networkId }) => networkId));
   if (networks.size < read.length) refuse(`task ${taskId} is attached to a network twice`);
   const hostPorts = (task.hostPorts ?? []).map((port): HostPort => {
-    const { protocol, publishedPort, targetPort } = port;
+    const { protocol, publishedPort, targetPort, hostIp } = port;
     if (!isProtocol(protocol) || !isPort(publishedPort) || !isPort(targetPort)) {
       refuse(`task ${taskId} has an invalid host port`);
     }
-    return { protocol, publishedPort, targetPort };
+    if (hostIp === undefined) return { protocol, publishedPort, targetPort };
+    const address = parseIpAddress(hostIp);
+    if (address === undefined) refuse(`task ${taskId} has a host port at an invalid address`);
+    return { protocol, publishedPort, targetPort, hostIp: address };
   });
   const names = new Set((task.names ?? []).flatMap((name) => hostNameOf(name) ?? []));
   const nameservers = (task.nameservers ?? []).map(

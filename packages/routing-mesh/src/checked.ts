@@ -3,6 +3,7 @@ import {
   allowSource,
   type IpAddress,
   isHostAddress,
+  isIpv6,
   isLoopback,
   isObjectId,
   isPort,
@@ -15,6 +16,7 @@ import {
   Subnet,
 } from '@swarm/api';
 import { type SubnetText, subnetText } from './address.js';
+import { BadPart, fieldsOf } from './bad-part.js';
 import {
   MAX_PEER_INDEX,
   type NetworkId,
@@ -23,6 +25,7 @@ import {
   type TaskId,
 } from './layout.js';
 import type { HostPort } from './mesh.js';
+import type { PortOptions } from './port-options.js';
 
 /** A peer whose every field is checked. */
 export interface CheckedPeer {
@@ -33,6 +36,8 @@ export interface CheckedPeer {
   /** The /24 of its index. */
   readonly subnet: SubnetText;
   readonly down: boolean;
+  /** From which its own packets may come over IPv6, its data path address included. */
+  readonly addressesV6: readonly IpAddress[];
   /** There is no tunnel to it: its tasks are reached at `address`. */
   readonly userspace: boolean;
 }
@@ -44,7 +49,9 @@ export function samePeer(a: CheckedPeer, b: CheckedPeer | undefined): boolean {
     a.index === b.index &&
     a.address === b.address &&
     a.subnet === b.subnet &&
-    a.userspace === b.userspace
+    a.userspace === b.userspace &&
+    a.addressesV6.length === b.addressesV6.length &&
+    a.addressesV6.every((one, at) => one === b.addressesV6[at])
   );
 }
 
@@ -54,6 +61,10 @@ export interface CheckedEndpoint {
   readonly nodeId: string;
   readonly address: IpAddress;
   readonly port: number;
+  /** It is reached over IPv6 too, at the address derived from `address`. */
+  readonly ipv6: boolean;
+  /** Its share of new connections is in proportion to this. Not negative. */
+  readonly weight: number;
 }
 
 export interface CheckedPort {
@@ -61,6 +72,7 @@ export interface CheckedPort {
   readonly publishedPort: number;
   /** Of the service that publishes it. */
   readonly serviceId: string;
+  readonly options: PortOptions;
   readonly endpoints: readonly CheckedEndpoint[];
 }
 
@@ -138,22 +150,13 @@ export interface CheckedTask {
   readonly nameservers: readonly IpAddress[];
 }
 
-/** What is wrong with a part of a state, as a sentence about it. */
-export class BadPart extends Error {
-  override readonly name = 'BadPart';
-}
-
-type Fields = Readonly<Record<string, unknown>>;
-
-/** @throws BadPart if it is not a map */
-export function fieldsOf(value: unknown, what: string): Fields {
-  if (typeof value !== 'object' || value === null) throw new BadPart(`${what} is not a map`);
-  return value as Fields;
-}
+/** Largest weight of an endpoint. */
+const WEIGHT_LIMIT = 1000;
 
 /** @throws BadPart */
 export function readPeer(value: unknown, ingress: Subnet): CheckedPeer {
-  const { nodeId, index, address, subnet, down, userspace } = fieldsOf(value, 'a peer');
+  const fields = fieldsOf(value, 'a peer');
+  const { nodeId, index, address, subnet, down, userspace, ipv6Addresses = [] } = fields;
   if (!isObjectId(nodeId)) throw new BadPart('its node id is invalid');
   if (!Number.isInteger(index) || (index as number) < 1 || (index as number) > MAX_PEER_INDEX) {
     throw new BadPart(`its index is not within 1 to ${MAX_PEER_INDEX}`);
@@ -171,8 +174,21 @@ export function readPeer(value: unknown, ingress: Subnet): CheckedPeer {
     address: parsed,
     subnet: block,
     down: down === true,
+    addressesV6: readIpv6(ipv6Addresses, parsed),
     userspace: userspace === true,
   };
+}
+
+/** Most IPv6 addresses of one node. */
+const NODE_ADDRESSES_LIMIT = 16;
+
+/** Skips what is not an IPv6 address of a host: a node that says so reaches no task of its own through others. */
+function readIpv6(value: unknown, own: IpAddress): readonly IpAddress[] {
+  const list: readonly unknown[] = Array.isArray(value) ? value.slice(0, NODE_ADDRESSES_LIMIT) : [];
+  const found = [own, ...list.flatMap((text) => parseIpAddress(text) ?? [])];
+  return [...new Set(found)].filter(
+    (address) => isIpv6(address) && isHostAddress(address) && !isLoopback(address),
+  );
 }
 
 /** Where an endpoint of this node may be. */
@@ -190,10 +206,11 @@ export interface EndpointRules {
  * @throws BadPart
  */
 export function readEndpoint(value: unknown, rules: EndpointRules): CheckedEndpoint | undefined {
-  const { taskId, nodeId, address, port } = fieldsOf(value, 'an endpoint');
+  const { taskId, nodeId, address, port, ipv6, weight = 1 } = fieldsOf(value, 'an endpoint');
   if (!isObjectId(taskId)) throw new BadPart('its task id is invalid');
   if (!isObjectId(nodeId)) throw new BadPart('its node id is invalid');
   if (!isPort(port)) throw new BadPart('its port is not within 1 to 65535');
+  if (!isWeight(weight)) throw new BadPart(`its weight is not within 0 to ${WEIGHT_LIMIT}`);
   const parsed = parseIpAddress(address);
   if (parsed === undefined) throw new BadPart('its address is invalid');
   const peer = rules.peers.get(nodeId);
@@ -209,7 +226,12 @@ export function readEndpoint(value: unknown, rules: EndpointRules): CheckedEndpo
   } else if (isLoopback(parsed) && !rules.loopback) {
     throw new BadPart('its address is the loopback of another host');
   }
-  return { taskId, nodeId, address: parsed, port };
+  // Only a task in a node's block has an address to derive one from.
+  return { taskId, nodeId, address: parsed, port, ipv6: ipv6 === true && !peer.userspace, weight };
+}
+
+function isWeight(value: unknown): value is number {
+  return Number.isInteger(value) && (value as number) >= 0 && (value as number) <= WEIGHT_LIMIT;
 }
 
 export function isProtocol(value: unknown): value is PortProtocol {

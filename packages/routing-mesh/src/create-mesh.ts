@@ -46,13 +46,14 @@ export async function createMesh(options: MeshOptions): Promise<Mesh> {
     const opened = await openPacketFilter(kernel, logger);
     if ('nft' in opened) {
       const checkIntervalMs = options.checkIntervalMs ?? DEFAULT_CHECK_INTERVAL_MS;
-      const parts = nftablesParts(made, opened.nft);
-      return new NodeMesh({ ...common, parts, checkIntervalMs });
+      const parts = nftablesParts(made, opened);
+      const hasIpv6 = opened.family === 'inet';
+      return new NodeMesh({ ...common, parts, hasIpv6, checkIntervalMs });
     }
     if (backend === 'nftables') {
       throw new Error(`the nftables mesh cannot work on this node: ${opened.reason}`);
     }
     logger.warn({ reason: opened.reason }, 'no nftables: the mesh runs in user space');
   }
-  return new NodeMesh({ ...common, parts: userspaceParts(made) });
+  return new NodeMesh({ ...common, parts: userspaceParts(made), hasIpv6: false });
 }

@@ -23,6 +23,14 @@ export type NetworkId = Word & { readonly __network: never };
 /** An Ethernet address: `02:00:00:00:00:01`. */
 export type Mac = Word & { readonly __mac: never };
 
+/**
+ * Family of our table: `inet` for IPv4 and IPv6, `ip` where the kernel has no IPv6. The one that a node does
+ * not use goes with the first transaction: a version or a kernel of before may have left it.
+ */
+export type TableFamily = 'inet' | 'ip';
+/** Those, and that of the table for overlay networks with IPv6. */
+export type NftFamily = TableFamily | 'ip6';
+
 /** Our nftables table; we touch nothing else of the packet filter but this and the next. */
 export const TABLE = 'swarm_mesh';
 /** The table with the limits of our connections, which outlives the other. */
@@ -96,6 +104,14 @@ export function peerMark(index: number): number {
 /** The tunnel device's MAC on node `index`: locally administered, so it belongs to no vendor. */
 export function peerMac(index: number): Mac {
   return `02:00:00:00:${hex(index >> 8)}:${hex(index & 0xff)}` as Mac;
+}
+
+/**
+ * The gateway of IPv6 routes to peer `index`: link-local, so that it is valid whatever else the host routes.
+ * Only a permanent neighbour entry has it, never a device.
+ */
+export function peerGatewayV6(index: number): IpAddress {
+  return `fe80::${index.toString(16)}` as IpAddress;
 }
 
 /** Parses a task's id; undefined if it cannot be one. */

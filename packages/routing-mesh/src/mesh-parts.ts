@@ -15,6 +15,7 @@ import { IsolationSection } from './links/isolation-section.js';
 import { SharedNetwork } from './links/shared-network.js';
 import type { TaskLinks } from './links/task-links.js';
 import { VethLinks } from './links/veth-links.js';
+import type { TableFamily } from './layout.js';
 import type { MeshBackendName } from './mesh.js';
 import { NftablesOverlays } from './overlay/nftables-overlays.js';
 import { noOverlayNetworks, type OverlayNetworks } from './overlay/overlay-networks.js';
@@ -63,7 +64,10 @@ export interface PartOptions {
 }
 
 /** Everything in the kernel. */
-export function nftablesParts(options: PartOptions, nft: Nft): MeshParts {
+export function nftablesParts(
+  options: PartOptions,
+  { nft, family }: { readonly nft: Nft; readonly family: TableFamily },
+): MeshParts {
   const { kernel, ingressNetwork, dataPathPort, logger, clock, resolver } = options;
   const hostPorts = new HostPortSection();
   const peers = new PeerSection();
@@ -88,12 +92,20 @@ export function nftablesParts(options: PartOptions, nft: Nft): MeshParts {
     isV6Wanted: () => walls.get(IPV6)!.isWanted || guards.get(IPV6)!.isWanted,
     ingressNetwork,
     dataPathPort,
+    family,
     logger,
   });
   const loopback = new LoopbackListeners(options);
   return {
     backend: 'nftables',
-    tunnel: new VxlanTunnel({ kernel, logger, clock, port: dataPathPort, section: peers }),
+    tunnel: new VxlanTunnel({
+      kernel,
+      logger,
+      clock,
+      port: dataPathPort,
+      section: peers,
+      hasIpv6: family === 'inet',
+    }),
     links: new VethLinks({ kernel, logger }),
     balancer: new NftablesBalancer({
       kernel,
@@ -102,6 +114,7 @@ export function nftablesParts(options: PartOptions, nft: Nft): MeshParts {
       hostPorts,
       loopback,
       ingressNetwork,
+      hasIpv6: family === 'inet',
       logger,
     }),
     overlay: new NftablesOverlays({ kernel, logger, ingressNetwork, walls, vips }),

@@ -19,6 +19,8 @@ export interface HostPort {
   readonly protocol: PortProtocol;
   readonly publishedPort: number;
   readonly targetPort: number;
+  /** The only address that it is published on; `0.0.0.0` or `::` for all of one family. */
+  readonly hostIp?: string;
 }
 
 /** An overlay network, as its tasks' nodes have to know it. */
@@ -150,12 +152,21 @@ export interface Mesh {
   listens(task: TaskSockets): Promise<boolean>;
 
   /**
+   * Whether clients of IPv6 can be led to the task: it does the same by sockets of IPv6, and the node has IPv6.
+   * From then on its host ports are. Its other nodes learn it by the state, see `MeshEndpoint.ipv6`.
+   */
+  servesIpv6(task: TaskSockets): Promise<boolean>;
+
+  /**
    * Published ports that this node leaves alone, or serves in part: a program of the host has them, or its own
    * daemon needs them. Each comes back by itself within seconds once its port is free.
    */
   readonly conflicts: readonly PortConflict[];
 
-  /** Calls the listener after each change of `conflicts`. @returns ends that */
+  /** From which this host's own packets come over IPv6; empty while nothing is led over IPv6. */
+  readonly ipv6Addresses: readonly string[];
+
+  /** Calls the listener after each change of `conflicts` or `ipv6Addresses`. @returns ends that */
   watchConflicts(listener: () => void): () => void;
 
   /**

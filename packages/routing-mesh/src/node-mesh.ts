@@ -11,18 +11,20 @@ import {
   type MeshState,
   type MeshTrace,
   type MeshTraceQuery,
+  parseIpAddress,
   type PortConflict,
   type PortKey,
   SerialQueue,
   Subnet,
   type Timer,
 } from '@swarm/api';
-import type { SubnetText } from './address.js';
+import { ingressIpv6, parseIpv4, type SubnetText } from './address.js';
 import { AddressClaims, overlayAddresses } from './address-claims.js';
 import { readAttachment } from './attachment.js';
 import type { LocalTask } from './balancer/load-balancer.js';
+import { BadPart } from './bad-part.js';
 import {
-  BadPart,
+  type CheckedAttachment,
   type CheckedOverlay,
   type CheckedPeer,
   type CheckedState,
@@ -56,6 +58,8 @@ import { traceMesh } from './trace/trace-mesh.js';
 export interface NodeMeshOptions {
   readonly parts: MeshParts;
   readonly ingressNetwork: SubnetText;
+  /** Tasks get an address of IPv6 for each of IPv4 that they have on the ingress network. Default false. */
+  readonly hasIpv6?: boolean;
   /** How often to check whether somebody changed our state in the kernel; absent: never. */
   readonly checkIntervalMs?: number;
   readonly logger: Logger;
@@ -174,7 +178,12 @@ export class NodeMesh implements Mesh {
       if (taskId === undefined) continue;
       const ports = hostPorts.get(taskId) ?? [];
       const others = this.#tasks.get(taskId)?.addresses ?? [];
-      this.#tasks.set(taskId, { taskId, addresses: [...others, ...addresses], hostPorts: ports });
+      this.#tasks.set(taskId, {
+        taskId,
+        addresses: [...others, ...addresses],
+        hostPorts: ports,
+        servesIpv6: balancer.servesIpv6(taskId),
+      });
       this.#claims.claim(taskId, ports);
     }
     for (const [taskId, overlays] of await overlay.adopt(found))
@@ -327,17 +336,32 @@ export class NodeMesh implements Mesh {
     }));
   }
 
+  get ipv6Addresses(): readonly string[] {
+    return this.#parts.tunnel.ipv6Addresses;
+  }
+
   watchConflicts(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
   async attach(task: TaskAttachment): Promise<void> {
-    await this.#attach(readAttachment(task), { isAdopted: false });
+    await this.#attach(this.#withIpv6(readAttachment(task)), { isAdopted: false });
   }
 
   async adopt(task: TaskAttachment): Promise<void> {
-    await this.#attach(readAttachment(task), { isAdopted: true });
+    await this.#attach(this.#withIpv6(readAttachment(task)), { isAdopted: true });
+  }
+
+  #withIpv6(task: CheckedTask): CheckedTask {
+    if (!this.#options.hasIpv6) return task;
+    const attachments = task.attachments.map((one): CheckedAttachment => {
+      if (one.overlay !== undefined) return one;
+      const derived = one.addresses.flatMap(derivedAddress);
+      const [first, ...more] = new Set([...one.addresses, ...derived]);
+      return { ...one, addresses: [first!, ...more] };
+    });
+    return { ...task, attachments };
   }
 
   async #attach(task: CheckedTask, { isAdopted }: { isAdopted: boolean }): Promise<void> {
@@ -355,7 +379,9 @@ export class NodeMesh implements Mesh {
       this.#addresses.claim(taskId, addressesBefore);
       throw error;
     }
-    const local = { taskId, addresses, hostPorts };
+    // What it listens on is looked at again, by `servesIpv6`, except after a restart of the daemon.
+    const servesIpv6 = isAdopted && before?.servesIpv6 === true;
+    const local = { taskId, addresses, hostPorts, servesIpv6 };
     this.#tasks.set(taskId, local);
     try {
       this.#refuseIfClosed();
@@ -433,11 +459,38 @@ export class NodeMesh implements Mesh {
   }
 
   connections(task: TaskSockets): Promise<number> {
-    return this.#parts.probe.connections(task);
+    return this.#parts.probe.connections(this.#inBothFamilies(task));
   }
 
   listens(task: TaskSockets): Promise<boolean> {
-    return this.#parts.probe.listens(task);
+    return this.#parts.probe.listens(this.#inBothFamilies(task));
+  }
+
+  async servesIpv6(task: TaskSockets): Promise<boolean> {
+    if (!this.#options.hasIpv6) return false;
+    const addresses = task.addresses.flatMap((address) => parseIpAddress(address) ?? []);
+    const derived = addresses.flatMap(derivedAddress);
+    if (derived.length === 0) return false;
+    const serves = await this.#parts.probe.listensIpv6({ ...task, addresses: derived });
+    await this.#changes.run(async () => {
+      const local = this.#tasks.get(task.taskId as TaskId);
+      if (this.#closed || local === undefined || local.servesIpv6 === serves) return;
+      const changed = { ...local, servesIpv6: serves };
+      this.#tasks.set(local.taskId, changed);
+      if (local.hostPorts.length === 0) return;
+      const hostPorts = local.hostPorts.filter((port) => !this.#trimmed.has(meshPortKey(port)));
+      await this.#parts.balancer.attach({ ...changed, hostPorts });
+    });
+    return serves;
+  }
+
+  #inBothFamilies(task: TaskSockets): TaskSockets {
+    if (!this.#options.hasIpv6) return task;
+    const derived = task.addresses.flatMap((text) => {
+      const address = parseIpAddress(text);
+      return address === undefined ? [] : derivedAddress(address);
+    });
+    return { ...task, addresses: [...task.addresses, ...derived] };
   }
 
   async close({ keep }: { readonly keep: boolean }): Promise<void> {
@@ -559,7 +612,9 @@ export class NodeMesh implements Mesh {
     // Taken over, but no state yet: the kernel holds another process's, which works.
     if (this.#closed || this.#isTakenOver) return;
     const { tunnel, balancer, overlay, transaction } = this.#parts;
+    const before = tunnel.ipv6Addresses;
     const isTunnelRepaired = await tunnel.repair();
+    if (tunnel.ipv6Addresses !== before) for (const listener of this.#listeners) listener();
     const isRepaired = (await overlay.repair()) || isTunnelRepaired;
     if (isRepaired) {
       this.#logger.warn({}, 'somebody removed rules or routes of the mesh; restored them');
@@ -592,6 +647,12 @@ function addressesOf({ taskId, attachments, hostPorts }: CheckedTask): readonly 
   }
   const first = gateway === undefined ? [] : attachments[gateway]!.addresses;
   return [...new Set([...first, ...attachments.flatMap((one) => one.addresses)])];
+}
+
+/** The address of IPv6 that goes with one of IPv4 on the ingress network. */
+function derivedAddress(address: IpAddress): readonly IpAddress[] {
+  const ipv4 = parseIpv4(address);
+  return ipv4 === undefined ? [] : [ingressIpv6(ipv4)];
 }
 
 /** @throws RangeError */

@@ -1,19 +1,19 @@
 import { isPort, type Logger, portKey, showControls, type Subnet } from '@swarm/api';
+import { BadPart, fieldsOf } from './bad-part.js';
 import {
-  BadPart,
   type CheckedEndpoint,
   type CheckedMember,
   type CheckedPeer,
   type CheckedPort,
   type CheckedService,
   type CheckedState,
-  fieldsOf,
   isProtocol,
   readEndpoint,
   readMember,
   readPeer,
   readService,
 } from './checked.js';
+import { readPortOptions } from './port-options.js';
 
 /** New faults of a state that are logged one by one. */
 const FAULTS_LOGGED = 20;
@@ -192,6 +192,7 @@ export class StateReader {
     const { protocol, publishedPort, serviceId } = fields;
     if (!isProtocol(protocol)) throw new BadPart('its protocol is not tcp, udp or sctp');
     if (!isPort(publishedPort)) throw new BadPart('it is not within 1 to 65535');
+    const options = readPortOptions(fields);
     const faults: Faults = new Map();
     const endpoints: CheckedEndpoint[] = [];
     const rules = { peers: this.#peers, loopback: this.#loopback };
@@ -205,7 +206,7 @@ export class StateReader {
       }
     }
     const owner = typeof serviceId === 'string' ? serviceId : '';
-    return { port: { protocol, publishedPort, serviceId: owner, endpoints }, faults };
+    return { port: { protocol, publishedPort, serviceId: owner, options, endpoints }, faults };
   }
 
   /** Reports each fault once, as long as it persists. */

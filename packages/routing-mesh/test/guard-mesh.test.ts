@@ -9,9 +9,14 @@ let cluster: OverlayCluster;
 
 /** Whether the host is answered by a task; a refusal is told apart from silence. */
 async function reaches(from: Pick<OverlayTask, 'agent'>, host: string, port = TASK_PORT) {
+  const startMs = performance.now();
   return from.agent.ask({ host, port, timeoutMs: 3_000 }).then(
     () => 'answered',
-    (error: Error) => (/ECONNREFUSED|ECONNRESET/.test(error.message) ? 'refused' : error.message),
+    (error: Error) => {
+      // The kernel of the caller's node does not try it with another member: that takes a second.
+      const isAtOnce = performance.now() - startMs < 900;
+      return isAtOnce && /ECONNREFUSED/.test(error.message) ? 'refused' : error.message;
+    },
   );
 }
 
@@ -30,6 +35,7 @@ if (problem === undefined) {
         cluster.service('db', 2, 'net1');
         cluster.service('web', 3, 'net1');
         const db = await cluster.task({ node: 1, networks: ['net1'], service: 'db' });
+        await cluster.task({ node: 2, networks: ['net1'], service: 'db' });
         cluster.service('other', 4, 'net1');
         const clients: OverlayTask[] = [];
         for (const node of [1, 2]) {

@@ -4,6 +4,7 @@ import { readMember, readService } from '../src/checked.js';
 import { guardedTasks, type GuardInput, guardPlan } from '../src/guard/guard-plan.js';
 import { parseRefused } from '../src/guard/access-guard.js';
 import { parseTaskId, type TaskId } from '../src/layout.js';
+import { NO_OPTIONS } from '../src/port-options.js';
 import { IPV4, IPV6 } from '../src/table/family.js';
 
 const ip = (text: string): IpAddress => parseIpAddress(text)!;
@@ -93,11 +94,19 @@ test('a rule that cannot be read admits nobody', (t) => {
 
 test('a task behind a published port alone is known by that port', (t) => {
   const from = input([]);
-  const endpoint = { taskId: 'task3', nodeId: 'node1', address: ip('10.240.1.3'), port: 80 };
+  const endpoint = {
+    taskId: 'task3',
+    nodeId: 'node1',
+    address: ip('10.240.1.3'),
+    port: 80,
+    ipv6: false,
+    weight: 1,
+  };
   const port = {
     protocol: 'tcp',
     publishedPort: 80,
     serviceId: 'db1',
+    options: NO_OPTIONS,
     endpoints: [endpoint],
   } as const;
   const tasks = new Map([[id('task3'), { addresses: [ip('10.240.1.3')] }]]);

@@ -182,7 +182,7 @@ test('whatever a state holds, only our grammar reaches the kernel, and good peer
       for (const state of states) {
         const read = reader.read(state, self, false);
         await tunnel.reach(read.peers);
-        const after = nextModel(model, read, self.index);
+        const after = nextModel(model, read, self);
         ports.follow(after);
         const changes = new ElementChanges();
         for (const section of [peerSection, ports]) section.takeChanges(changes);
@@ -307,7 +307,7 @@ test('the last line of defence runs nothing that has other characters', async (t
     checkNftText(
       skeleton(
         [new HostPortSection(), new PeerSection(), new DnatSection(), new IsolationSection()],
-        { self: peer(1), ingressNetwork: peer(1).subnet, dataPathPort: 4789 },
+        { self: peer(1), ingressNetwork: peer(1).subnet, dataPathPort: 4789, family: 'inet' },
       ),
     ),
   );

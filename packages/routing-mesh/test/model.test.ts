@@ -7,7 +7,7 @@ import { portChanges, removedEndpoints } from '../src/balancer/nftables/port-cha
 import { ElementChanges } from '../src/table/element-changes.js';
 import { peerChanges } from '../src/tunnel/peer-section.js';
 import { StateReader } from '../src/state-reader.js';
-import { INGRESS, rawPeer as peer } from './support/checked.js';
+import { INGRESS, peer as place, rawPeer as peer } from './support/checked.js';
 
 const endpoint = (node: number, task: number): MeshEndpoint => ({
   taskId: `task${task}`,
@@ -25,7 +25,7 @@ const reader = new StateReader({ ingress: INGRESS, logger: silentLogger });
 const state = (ports: readonly MeshPort[], peers = [peer(1), peer(2)]): CheckedState =>
   reader.read({ generation: 1, peers, ports }, undefined, false);
 const step = (model: Model, ...args: Parameters<typeof state>): Model =>
-  nextModel(model, state(...args), 1);
+  nextModel(model, state(...args), place(1));
 
 function modelChanges(before: Model, after: Model): ElementChanges {
   const changes = new ElementChanges();
@@ -104,7 +104,7 @@ test('more than thirty endpoints move the port to the wide slots', (t) => {
   const many = Array.from({ length: 31 }, (_, i) => endpoint(1, 2 + i));
   const before = step(EMPTY_MODEL, [port(8080, many.slice(1))]);
   const after = step(before, [port(8080, many)]);
-  t.is(after.ports.get('tcp/8080')!.slots.length, 840);
+  t.is(after.ports.get('tcp/8080')!.draw.slots.length, 840);
   const text = withoutSlots(modelChanges(before, after).text());
   t.regex(text, /delete element ip swarm_mesh narrow { tcp \. 8080 }/);
   t.regex(text, /add element ip swarm_mesh wide { tcp \. 8080 }/);
@@ -151,7 +151,9 @@ test('ids of endpoints that are gone rest until all others were used', (t) => {
 
 test('of more than 840 endpoints every node takes 840, and not all nodes the same', (t) => {
   const many = Array.from({ length: 1000 }, (_, i) => ({ ...endpoint(1, 2), taskId: `task${i}` }));
-  const [a, b] = [1, 2].map((index) => nextModel(EMPTY_MODEL, state([port(8080, many)]), index));
+  const [a, b] = [1, 2].map((index) =>
+    nextModel(EMPTY_MODEL, state([port(8080, many)]), place(index)),
+  );
   const names = (model: Model) =>
     new Set(model.ports.get('tcp/8080')!.endpoints.map(({ taskId }) => taskId));
   t.is(names(a!).size, 840);

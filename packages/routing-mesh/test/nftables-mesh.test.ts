@@ -208,7 +208,7 @@ if (problem === undefined) {
       netns,
       'conntrack -I -p udp -s 198.18.0.100 -d 198.18.0.1 --sport 5111 --dport 8105 -t 60',
     );
-    cluster.lab.sh(netns, 'nft flush table ip swarm_mesh');
+    cluster.lab.sh(netns, 'nft flush table inet swarm_mesh');
     const ask = () =>
       cluster.client.agent.askUdp(to).then(
         ({ task: name }) => name === task.taskId,
@@ -375,7 +375,7 @@ if (problem === undefined) {
       cluster.lab.sh(netns, "nft 'table ip foreign { chain c { tcp dport 1 accept; }; }'");
       const foreign = cluster.lab.sh(netns, 'nft list table ip foreign');
       const ask = () => cluster.client.agent.ask({ host: '198.18.0.1', port: 8095 });
-      for (const damage of ['flush table ip swarm_mesh', 'delete table ip swarm_mesh']) {
+      for (const damage of ['flush table inet swarm_mesh', 'delete table inet swarm_mesh']) {
         cluster.lab.sh(netns, `nft '${damage}'`);
         await until('the task answers', () =>
           ask().then(
@@ -527,7 +527,7 @@ if (problem === undefined) {
     await host.agent.apply(withPeer(cluster.state()));
     const ask = () => cluster.client.agent.ask({ host: peer.address, port: 8066 });
     t.like(await ask(), { task: task.taskId, address: '198.18.0.100' });
-    lab.sh(host.netns, 'nft flush table ip swarm_mesh');
+    lab.sh(host.netns, 'nft flush table inet swarm_mesh');
     await until('the task answers', () =>
       ask().then(
         () => true,
@@ -631,6 +631,9 @@ if (problem === undefined) {
   });
 }
 
-/** Everything of the mesh that a host can be left with. Link-local addresses come and go by themselves. */
+/**
+ * Everything of the mesh that a host can be left with. Link-local addresses come and go by
+ * themselves, anycast ones with the sysctl for forwarding.
+ */
 const REMAINS =
-  'ip -o link show | cut -d: -f2; ip rule; ip route show table all | grep -v fe80: ; nft list tables; ss -Hltun';
+  'ip -o link show | cut -d: -f2; ip rule; ip route show table all | grep -v -e fe80: -e anycast ; nft list tables; ss -Hltun';

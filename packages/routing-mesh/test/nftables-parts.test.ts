@@ -17,7 +17,7 @@ if (problem === undefined) {
     async (t) => {
       const { lab, node } = opened();
       const task = await lab.task('dual');
-      await task.agent.serve({ name: 'dual', port: 80, host: '::' });
+      await task.agent.serve({ name: 'dual', port: 80 });
       lab.sh(node.netns, 'ip addr add fd00:1::1/128 dev lo nodad');
       await node.agent.link({
         taskId: 'dualtask',

@@ -4,7 +4,6 @@ import { DnatSection } from '../src/balancer/nftables/dnat-section.js';
 import { HostPortSection } from '../src/balancer/nftables/host-port-section.js';
 import { IsolationSection } from '../src/links/isolation-section.js';
 import { referredChains, skeleton } from '../src/table/ruleset.js';
-import { IPV4 } from '../src/table/family.js';
 import { timeoutTable } from '../src/table/timeout-table.js';
 import { PeerSection } from '../src/tunnel/peer-section.js';
 
@@ -14,7 +13,12 @@ const sections = [
   new DnatSection(),
   new IsolationSection(),
 ];
-const place = { self: peer(2), ingressNetwork: cidr('10.240.0.0/12'), dataPathPort: 4790 };
+const place = {
+  self: peer(2),
+  ingressNetwork: cidr('10.240.0.0/12'),
+  dataPathPort: 4790,
+  family: 'inet' as const,
+};
 const text = skeleton(sections, place);
 
 /** Lines of a chain, without its hook. */
@@ -68,11 +72,11 @@ test('each chain the check asks for is referred to by a rule', (t) => {
 });
 
 test('the limits of connections are in a table that no rewrite deletes, and cover every state', (t) => {
-  const limits = timeoutTable(IPV4, place.ingressNetwork);
+  const limits = timeoutTable(place.ingressNetwork, place.family);
   t.notRegex(limits, /^delete/m);
   t.notRegex(text, /ct timeout/);
   const policies = [...limits.matchAll(/policy = \{ (.*?) \}/g)].map(([, policy]) => policy!);
-  t.is(policies.length, 2);
+  t.is(policies.length, 4, 'two of each family');
   for (const policy of policies) {
     const seconds = new Map(
       policy

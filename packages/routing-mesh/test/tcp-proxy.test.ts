@@ -25,7 +25,9 @@ test('a connection that is half-closed, or silent, is not ended by the proxy', a
     random: () => 0,
   });
   const target = server.address() as { port: number };
-  await proxy.update([{ nodeId: 'n', address: ip('127.0.0.1'), port: target.port }]);
+  await proxy.update([
+    { nodeId: 'n', address: ip('127.0.0.1'), port: target.port, name: 't', weight: 1 },
+  ]);
   const open = async (): Promise<[Socket, Socket]> => {
     const client = connect({ host: '127.0.0.1', port, allowHalfOpen: true });
     const [served] = (await once(server, 'connection')) as [Socket];

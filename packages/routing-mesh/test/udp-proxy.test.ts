@@ -30,7 +30,9 @@ test('a silent client is forgotten after the idle time, one that talks is not', 
     random: () => 0,
     idleMs: 1000,
   });
-  await proxy.update([{ nodeId: 'n', address: ip('127.0.0.1'), port: server.address().port }]);
+  await proxy.update([
+    { nodeId: 'n', address: ip('127.0.0.1'), port: server.address().port, name: 't', weight: 1 },
+  ]);
   const clients = [createSocket('udp4'), createSocket('udp4')];
   const talk = async (client: Socket): Promise<void> => {
     client.send('hello', port, '127.0.0.1');
@@ -75,11 +77,15 @@ test('a datagram for a target without a route is lost, and the next one goes to 
     idleMs: 1000,
   });
   // No socket can be connected to the broadcast address.
-  await proxy.update([{ nodeId: 'n', address: ip('255.255.255.255'), port: 53 }]);
+  await proxy.update([
+    { nodeId: 'n', address: ip('255.255.255.255'), port: 53, name: 't', weight: 1 },
+  ]);
   const client = createSocket('udp4');
   client.send('lost', port, '127.0.0.1');
   await until('the session failed', () => sessions.length > 0 && proxy.connectionCount === 0);
-  await proxy.update([{ nodeId: 'n', address: ip('127.0.0.1'), port: server.address().port }]);
+  await proxy.update([
+    { nodeId: 'n', address: ip('127.0.0.1'), port: server.address().port, name: 't', weight: 1 },
+  ]);
   client.send('hello', port, '127.0.0.1');
   const [data] = await once(client, 'message');
   t.is(String(data), 'hello');

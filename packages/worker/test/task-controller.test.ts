@@ -393,6 +393,22 @@ test('RUNNING is reported at once, without traffic until the task listens', asyn
   t.is(bench.mesh.looks.length, looks, 'nobody looks any more');
 });
 
+test('A task that listens over IPv6 says so, at once or soon after it is ready', async (t) => {
+  const bench = new Bench();
+  bench.mesh.servesOverIpv6 = true;
+  const both = bench.add('t1', published);
+  await settle();
+  t.like(both.status, { State: 'running', Ready: true, Ipv6: true });
+
+  bench.mesh.servesOverIpv6 = false;
+  const late = bench.add('t2', published);
+  await settle();
+  t.like(late.status, { State: 'running', Ready: true, Ipv6: undefined });
+  bench.mesh.servesOverIpv6 = true;
+  await bench.clock.advance(1_000);
+  t.like(late.status, { State: 'running', Message: 'running', Ready: true, Ipv6: true });
+});
+
 test('Before it is stopped a task is drained: its connections may end', async (t) => {
   const bench = new Bench();
   const controller = await bench.running('t1', published);

@@ -12,7 +12,9 @@ import type {
   UpdateConfig,
 } from '../objects/service.js';
 import { isJobMode, modeOf } from '../service-mode.js';
+import { ALLOW_ANY } from '../values/allow-source.js';
 import type { ServiceSpecInput } from '../validate/service-shape.js';
+import { parseIpAddress } from '../values/address.js';
 
 export const STOP_GRACE_PERIOD_DEFAULT = 10 * SECOND;
 
@@ -22,6 +24,9 @@ export const RESTART_POLICY_DEFAULT: Required<RestartPolicy> = {
   MaxAttempts: 0,
   Window: 0,
 };
+
+/** Weight of a task of any revision, unless the service says otherwise of the current one. */
+export const REVISION_WEIGHT_DEFAULT = 100;
 
 export const UPDATE_CONFIG_DEFAULT: Required<UpdateConfig> = {
   Parallelism: 1,
@@ -144,10 +149,10 @@ function storedUpdate(input: NonNullable<ServiceSpecInput['UpdateConfig']>): Upd
 type AllowRuleInput = NonNullable<NonNullable<ServiceSpecInput['EndpointSpec']>['Allow']>[number];
 
 function storedEndpoint(input: NonNullable<ServiceSpecInput['EndpointSpec']>): EndpointSpec {
-  const { Ports: ports, Allow: allow } = input;
+  const { Ports: ports, Allow: allow, Affinity, TrafficPolicy, RevisionWeight } = input;
   return {
     Mode: input.Mode ?? 'vip',
-    ...(allow !== undefined && { Allow: allow.map(storedRule) }),
+    ...(allow !== undefined && !allow.some(isOpen) && { Allow: allow.map(storedRule) }),
     ...(ports !== undefined &&
       ports.length > 0 && {
         Ports: ports.map(({ Name: name = '', PublishedPort: published = 0, ...port }) => ({
@@ -157,9 +162,19 @@ function storedEndpoint(input: NonNullable<ServiceSpecInput['EndpointSpec']>): E
           // Docker's clients send 0 for "choose one".
           ...(published !== 0 && { PublishedPort: published }),
           PublishMode: port.PublishMode ?? 'ingress',
+          ...(port.HostIP && { HostIP: parseIpAddress(port.HostIP) ?? port.HostIP }),
         })),
       }),
+    ...(Affinity === 'client' && { Affinity }),
+    ...(TrafficPolicy !== undefined && TrafficPolicy !== 'cluster' && { TrafficPolicy }),
+    ...(RevisionWeight !== undefined &&
+      RevisionWeight !== REVISION_WEIGHT_DEFAULT && { RevisionWeight }),
   };
+}
+
+/** Everybody may connect to every port: that is as without rules. */
+function isOpen({ From, Ports: ports = [] }: AllowRuleInput): boolean {
+  return From === ALLOW_ANY && ports.length === 0;
 }
 
 function storedRule({ From = '', Ports: ports = [] }: AllowRuleInput): AllowRule {

@@ -51,6 +51,8 @@ export interface NodeDescription {
   readonly ListenPort?: number;
   /** Published ports that other nodes serve and this one does not. */
   readonly PortConflicts?: readonly PortConflict[];
+  /** From which its own packets come over IPv6. Absent on nodes without IPv6, and of older versions. */
+  readonly Ipv6Addresses?: readonly string[];
 }
 
 export interface NodeStatus {

@@ -164,6 +164,11 @@ export interface PortConfig {
   /** Absent in a spec: chosen from 30000–32767. */
   readonly PublishedPort?: number;
   readonly PublishMode: 'ingress' | 'host';
+  /**
+   * Ours: the only address that it is published on, where a node has it; `0.0.0.0` or `::` for all of one family.
+   * Absent: on every address.
+   */
+  readonly HostIP?: string;
 }
 
 /** Ours: somebody who may open connections to a service's tasks. */
@@ -178,6 +183,8 @@ export interface AllowedPort {
   readonly Protocol: PortProtocol;
   readonly Port: number;
 }
+/** How nodes choose among the tasks behind a published port. */
+export type TrafficPolicy = 'cluster' | 'local' | 'prefer-local';
 
 export interface EndpointSpec {
   readonly Mode?: 'vip' | 'dnsrr';
@@ -187,6 +194,18 @@ export interface EndpointSpec {
    * ports. When empty, nobody.
    */
   readonly Allow?: readonly AllowRule[];
+  /** Ours: a client gets the same task each time, by its address, as long as that task serves. */
+  readonly Affinity?: 'client';
+  /**
+   * Ours: a node leads its clients to its own tasks alone (`local`), or to them while it has any (`prefer-local`).
+   * Absent: to all tasks.
+   */
+  readonly TrafficPolicy?: Exclude<TrafficPolicy, 'cluster'>;
+  /**
+   * Ours: while tasks of several revisions serve, the weight of each task of the current one; each other has 100.
+   * 0 to 1000. Absent: 100.
+   */
+  readonly RevisionWeight?: number;
 }
 
 export interface ServiceModes {

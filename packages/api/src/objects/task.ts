@@ -44,6 +44,8 @@ export interface TaskStatus {
    * traffic. Absent counts as true.
    */
   readonly Ready?: boolean;
+  /** Ours: it listens on all its ports over IPv6 too, so nodes lead such clients to it. Absent counts as false. */
+  readonly Ipv6?: boolean;
   /**
    * Ours, for information only: where the task listens when that is not its network attachment. The process
    * runtime without root has no namespaces, so the task shares its host's network. The mesh sends no

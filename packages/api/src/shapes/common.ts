@@ -22,6 +22,12 @@ import {
   timestamp,
 } from '../wire/shape.js';
 
+/** Most IPv6 addresses that a node reports. */
+export const NODE_IPV6_LIMIT = 16;
+
+/** Largest weight of an endpoint. */
+export const ENDPOINT_WEIGHT_LIMIT = 1000;
+
 /** Most characters of a name that a user gives: of services, tasks, nodes. */
 export const NAME_LIMIT = 256;
 /** Longest text that holds an address or host name, in characters. */

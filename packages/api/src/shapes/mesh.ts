@@ -2,6 +2,7 @@ import { NODE_INDEX_FIRST, NODE_INDEX_LAST } from '../network/layout.js';
 import type {
   MeshDelta,
   MeshEndpoint,
+  MeshLimits,
   MeshMember,
   MeshMemberNetwork,
   MeshPeer,
@@ -11,6 +12,7 @@ import type {
   MeshState,
 } from '../wire/mesh.js';
 import {
+  choice,
   cidr,
   count,
   flag,
@@ -23,7 +25,7 @@ import {
   record,
   text,
 } from '../wire/shape.js';
-import { NAME_LIMIT, portProtocolShape } from './common.js';
+import { ENDPOINT_WEIGHT_LIMIT, NAME_LIMIT, NODE_IPV6_LIMIT, portProtocolShape } from './common.js';
 import { allowShape } from './service.js';
 
 /** Most peers of a mesh: one for each index. */
@@ -40,6 +42,7 @@ export const meshPeerShape = record<MeshPeer>({
   subnet: cidr,
   down: optional(flag),
   userspace: optional(flag),
+  ipv6Addresses: optional(list(ipAddress, NODE_IPV6_LIMIT)),
 });
 
 export const meshEndpointShape = record<MeshEndpoint>({
@@ -47,13 +50,31 @@ export const meshEndpointShape = record<MeshEndpoint>({
   nodeId: objectId,
   address: ipAddress,
   port,
+  ipv6: optional(flag),
+  weight: optional(integer(0, ENDPOINT_WEIGHT_LIMIT)),
 });
+
+/** Largest of a port's limits. */
+export const CONNECTION_LIMIT_MAX = 1_000_000;
+const limit = optional(integer(1, CONNECTION_LIMIT_MAX));
 
 export const meshPortShape = record<MeshPort>({
   protocol: portProtocolShape,
   publishedPort: port,
   serviceId: objectId,
   endpoints: list(meshEndpointShape, MESH_ENDPOINTS_LIMIT),
+  hostIp: optional(ipAddress),
+  affinity: optional(choice<'client'>({ client: true })),
+  policy: optional(choice<NonNullable<MeshPort['policy']>>({ local: true, 'prefer-local': true })),
+  limits: optional(
+    record<MeshLimits>({
+      connections: limit,
+      connectionsPerClient: limit,
+      ratePerClient: limit,
+      burst: limit,
+    }),
+  ),
+  proxyProtocol: optional(flag),
 });
 
 export const meshPortKeyShape = record<MeshDelta['removedPorts'][number]>({

@@ -22,6 +22,7 @@ import {
   type FieldShapes,
   flag,
   integer,
+  ipAddress,
   list,
   map,
   optional,
@@ -37,6 +38,7 @@ import {
   labelsShape,
   META,
   NAME_LIMIT,
+  NODE_IPV6_LIMIT,
   portProtocolShape,
   shownAddress,
 } from './common.js';
@@ -124,6 +126,7 @@ export const nodeDescriptionShape = record<NodeDescription>({
   Program: optional(programShape),
   ListenPort: optional(port),
   PortConflicts: optional(list(portConflictShape, PORT_CONFLICTS_LIMIT)),
+  Ipv6Addresses: optional(list(ipAddress, NODE_IPV6_LIMIT)),
 });
 
 /** Most characters of the name of a run of a daemon. */

@@ -34,6 +34,7 @@ import {
   exactlyOne,
   flag,
   integer,
+  ipAddress,
   jsonObject,
   list,
   map,
@@ -53,6 +54,7 @@ import {
   META,
   objectVersionShape,
   portProtocolShape,
+  ENDPOINT_WEIGHT_LIMIT,
 } from './common.js';
 import { resourcesShape } from './node.js';
 
@@ -260,6 +262,7 @@ export const portConfigShape = record<PortConfig>({
   // In a spec, 0 asks the allocator to choose.
   PublishedPort: optional(integer(0, 65_535)),
   PublishMode: choice<PortConfig['PublishMode']>({ ingress: true, host: true }),
+  HostIP: optional(ipAddress),
 });
 
 export const portsShape = list(portConfigShape, PORTS_LIMIT);
@@ -277,6 +280,11 @@ export const endpointSpecShape = record<EndpointSpec>({
   Mode: optional(choice<NonNullable<EndpointSpec['Mode']>>({ vip: true, dnsrr: true })),
   Ports: optional(portsShape),
   Allow: optional(allowShape),
+  Affinity: optional(choice<NonNullable<EndpointSpec['Affinity']>>({ client: true })),
+  TrafficPolicy: optional(
+    choice<NonNullable<EndpointSpec['TrafficPolicy']>>({ local: true, 'prefer-local': true }),
+  ),
+  RevisionWeight: optional(integer(0, ENDPOINT_WEIGHT_LIMIT)),
 });
 
 const nothing = record<Record<string, never>>({});

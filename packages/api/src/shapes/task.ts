@@ -85,6 +85,7 @@ const REPORTED: FieldShapes<ReportedStatus> = {
     record<NonNullable<TaskStatus['PortStatus']>>({ Ports: optional(portsShape) }),
   ),
   Ready: optional(flag),
+  Ipv6: optional(flag),
   Address: optional(ipAddress),
 };
 

@@ -2,6 +2,7 @@ import { ApiError } from '../errors.js';
 import { type PortKey, publishedKey } from '../network/port-key.js';
 import { checkAllow } from './allow.js';
 import type { EndpointSpec, PortConfig } from '../objects/service.js';
+import { isHostAddress, isLoopback, parseIpAddress } from '../values/address.js';
 
 /** Most ports of one service. */
 export const PORTS_LIMIT = 1000;
@@ -26,6 +27,13 @@ export function checkEndpoint(endpoint: EndpointSpec | undefined): void {
       throw new ApiError(
         'INVALID_ARGUMENT',
         'EndpointSpec: a port needs a TargetPort between 1 and 65535',
+      );
+    }
+    if (port.HostIP !== undefined && !isBindable(port.HostIP)) {
+      throw new ApiError(
+        'INVALID_ARGUMENT',
+        `EndpointSpec: HostIP "${port.HostIP}" of port ${shownPort(port)} is not an address of a host; ` +
+          'give an IPv4 or IPv6 address without a zone, or 0.0.0.0 or :: for all of a family',
       );
     }
     if (port.PublishMode === 'ingress' && endpoint?.Mode === 'dnsrr') {
@@ -56,6 +64,12 @@ export function checkEndpoint(endpoint: EndpointSpec | undefined): void {
     }
     published.set(key, port);
   }
+}
+
+function isBindable(text: string): boolean {
+  const address = parseIpAddress(text);
+  if (address === undefined) return false;
+  return isHostAddress(address) || isLoopback(address) || text === '0.0.0.0' || text === '::';
 }
 
 /** A mapping as `--publish` has it: `8080:80/tcp`. */

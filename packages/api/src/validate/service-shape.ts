@@ -1,3 +1,4 @@
+import { ENDPOINT_WEIGHT_LIMIT } from '../shapes/common.js';
 import { PORT_NAME_LIMIT, REPLICAS_LIMIT } from '../shapes/service.js';
 import {
   anything,
@@ -13,6 +14,9 @@ import {
   text,
   unserved,
 } from './field.js';
+
+/** Most characters of an address. */
+const ADDRESS_LIMIT = 64;
 
 const labels = map(text());
 
@@ -162,6 +166,7 @@ const serviceBody = object({
         TargetPort: integer({ max: 65_535 }),
         PublishedPort: integer({ max: 65_535 }),
         PublishMode: choice('ingress', 'host'),
+        HostIP: text({ max: ADDRESS_LIMIT }),
       }),
     ),
     Allow: list(
@@ -172,6 +177,9 @@ const serviceBody = object({
         ),
       }),
     ),
+    Affinity: choice('client', 'none'),
+    TrafficPolicy: choice('cluster', 'local', 'prefer-local'),
+    RevisionWeight: integer({ max: ENDPOINT_WEIGHT_LIMIT }),
   }),
 });
 

@@ -8,11 +8,11 @@ import {
   meshMemberShape,
   meshPeerShape,
   meshPortKeyShape,
+  meshPortShape,
   meshServiceShape,
 } from '../shapes/mesh.js';
 import { VERSION_LIMIT } from '../program.js';
 import { ownNodeShape } from '../shapes/node.js';
-import { portProtocolShape } from '../shapes/common.js';
 import { ASSIGNED_KINDS, type AssignedKindCodecs } from './assigned-kinds.js';
 import { assignmentsShape, type UnreadAssignment } from './assignments-codec.js';
 import {
@@ -45,7 +45,6 @@ import {
   literal,
   objectId,
   optional,
-  port,
   readEach,
   record,
   type Shape,
@@ -266,9 +265,7 @@ function meshDelta(setAside: SetAsideListener): Shape<MeshDelta> {
 
 function meshPort(setAside: SetAsideListener): Shape<MeshPort> {
   return record<MeshPort>({
-    protocol: portProtocolShape,
-    publishedPort: port,
-    serviceId: objectId,
+    ...meshPortShape.fields,
     endpoints: lenient(meshEndpointShape, MESH_ENDPOINTS_LIMIT, (one, problem) =>
       setAside({ what: 'mesh endpoint', id: idIn(one, 'taskId'), problem }),
     ),

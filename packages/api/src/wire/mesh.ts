@@ -26,6 +26,8 @@ export interface MeshPeer {
   readonly down?: boolean;
   /** It runs the userspace backend: no traffic is tunnelled to it. */
   readonly userspace?: boolean;
+  /** From which its own packets come over IPv6. */
+  readonly ipv6Addresses?: readonly string[];
 }
 
 /** One task behind a published port. */
@@ -39,6 +41,22 @@ export interface MeshEndpoint {
   readonly address: string;
   /** The port it listens on; on a userspace node SHARED_PORT_FIRST to SHARED_PORT_LAST. */
   readonly port: number;
+  /** Clients of IPv6 are led to it too, at the address that every node derives from `address`. */
+  readonly ipv6?: boolean;
+  /** Its share of new connections, in proportion to that of the port's others; 0 to 1000. Default 1. */
+  readonly weight?: number;
+}
+
+/** Most connections of a port that one node accepts. */
+export interface MeshLimits {
+  /** At a time. */
+  readonly connections?: number;
+  /** At a time, of one client address. */
+  readonly connectionsPerClient?: number;
+  /** New ones a second, of one client address. */
+  readonly ratePerClient?: number;
+  /** How many of those may come at once. */
+  readonly burst?: number;
 }
 
 /** A port published in ingress mode: reachable on every node. */
@@ -48,6 +66,15 @@ export interface MeshPort {
   readonly serviceId: string;
   /** When empty, connections are refused at once. */
   readonly endpoints: readonly MeshEndpoint[];
+  /** The only address that it is published on. */
+  readonly hostIp?: string;
+  /** A client gets the same endpoint each time, by its address. */
+  readonly affinity?: 'client';
+  /** Which endpoints a node leads its clients to: all of them when absent. */
+  readonly policy?: 'local' | 'prefer-local';
+  readonly limits?: MeshLimits;
+  /** Tasks expect a header of the PROXY protocol, version 2. */
+  readonly proxyProtocol?: boolean;
 }
 
 /** What tasks of one overlay network find a service by. */

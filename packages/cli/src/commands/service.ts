@@ -15,7 +15,7 @@ import { type List, parseListFormat } from '../output/format.js';
 import { INSPECT_FLAGS, inspectAll } from '../output/inspect.js';
 import { prettyService } from '../output/pretty-service.js';
 import { shown } from '../output/shown.js';
-import { printTasks, TASK_LIST_FLAGS } from '../output/tasks.js';
+import { printTasks, TASK_LIST_FLAGS, shownPort } from '../output/tasks.js';
 import { waitForService } from '../progress/wait.js';
 import { isPaused, pausedLines } from '../progress/outcome.js';
 import { HISTORY } from './service-history.js';
@@ -122,7 +122,7 @@ const LS: Command = {
       ),
       Ports: (service.Endpoint.Ports ?? [])
         .filter((port) => port.PublishMode === 'ingress')
-        .map((port) => `*:${port.PublishedPort}->${port.TargetPort}/${port.Protocol}`)
+        .map(shownPort)
         .join(', '),
     }));
     printer.print(output, rows);

@@ -1,4 +1,5 @@
 import {
+  ALLOW_ANY,
   type AllowedPort,
   type AllowRule,
   allowSource,
@@ -42,7 +43,6 @@ export interface AllowFlags {
 /**
  * The rules after `--allow` and `--allow-rm`.
  * @param old the service's rules; undefined when it is open
- * @returns undefined when the service is open
  * @throws UsageError
  */
 export function changedAllow(
@@ -53,7 +53,8 @@ export function changedAllow(
   if (added.includes(OPEN)) {
     if (added.length + removed.length > 1)
       throw new UsageError('--allow open stands alone: it removes all rules');
-    return undefined;
+    // Left out, the rules would stay as they are.
+    return [{ From: ALLOW_ANY }];
   }
   const rules = added.filter((text) => text !== NONE).map(parseAllowed);
   const before = added.includes(NONE) ? [] : (old ?? []).flatMap(itemsOf);

@@ -141,16 +141,21 @@ export function portList(assigned: readonly PortConfig[]): ListFlag<PortConfig> 
       PublishedPort
         ? `${Protocol} ${PublishedPort}`
         : `${Protocol} to ${TargetPort} ${PublishMode}`,
-    same: (a, b) => a.TargetPort === b.TargetPort && a.PublishMode === b.PublishMode,
+    same: (a, b) =>
+      a.TargetPort === b.TargetPort && a.PublishMode === b.PublishMode && a.HostIP === b.HostIP,
     show(port) {
       const published = publishedAs(port);
       const ports = published === undefined ? port.TargetPort : `${published}:${port.TargetPort}`;
-      return `${ports}/${port.Protocol}${port.PublishMode === 'host' ? ' (host)' : ''}`;
+      const host = port.HostIP === undefined ? '' : ` at ${port.HostIP}`;
+      return `${ports}/${port.Protocol}${port.PublishMode === 'host' ? ' (host)' : ''}${host}`;
     },
     find(text, items) {
-      return parsePortRules(text).flatMap(({ protocol, target, published, mode }) => {
+      return parsePortRules(text).flatMap(({ protocol, target, published, mode, hostIp }) => {
         const alike = items.filter(
-          (item) => item.Protocol === protocol && (mode ?? item.PublishMode) === item.PublishMode,
+          (item) =>
+            item.Protocol === protocol &&
+            (mode ?? item.PublishMode) === item.PublishMode &&
+            (hostIp ?? item.HostIP) === item.HostIP,
         );
         const has = (wanted: number | undefined) => (item: PortConfig) =>
           publishedAs(item) === wanted;

@@ -1,4 +1,5 @@
 import type { PortConfig, PortProtocol } from '@swarm/api';
+import { parseIpAddress } from '@swarm/api/client';
 import { UsageError } from '../command.js';
 import { parseFields } from './values.js';
 
@@ -8,20 +9,22 @@ export interface PortRule {
   readonly target?: number;
   readonly published?: number;
   readonly mode?: 'ingress' | 'host';
+  readonly hostIp?: string;
 }
 
 /**
- * Parses one `--publish` value: `[PUBLISHED:]TARGET[/tcp|udp|sctp]` with ranges, or
- * `published=,target=,protocol=,mode=ingress|host`.
+ * Parses one `--publish` value: `[[HOST-IP:]PUBLISHED:]TARGET[/tcp|udp|sctp]` with ranges, or
+ * `published=,target=,protocol=,mode=ingress|host,host_ip=`. An IPv6 address before a port stands in brackets.
  */
 export function parsePublish(text: string): PortConfig[] {
-  return parsePortRules(text).map(({ protocol, target, published, mode = 'ingress' }) => {
+  return parsePortRules(text).map(({ protocol, target, published, mode = 'ingress', hostIp }) => {
     if (target === undefined) throw bad(text, "field 'target' is missing");
     return {
       Protocol: protocol,
       TargetPort: target,
       ...(published === undefined ? {} : { PublishedPort: published }),
       PublishMode: mode,
+      ...(hostIp === undefined ? {} : { HostIP: hostIp }),
     };
   });
 }
@@ -42,7 +45,9 @@ function parseLong(text: string): PortRule {
       if (value !== 'ingress' && value !== 'host')
         throw bad(text, `mode must be ingress or host, not '${value}'`);
       rule.mode = value;
-    } else throw bad(text, `unknown field '${key}': use target, published, protocol and mode`);
+    } else if (key === 'host_ip') rule.hostIp = address(text, value);
+    else
+      throw bad(text, `unknown field '${key}': use target, published, protocol, mode and host_ip`);
   }
   if (rule.target === undefined && rule.published === undefined)
     throw bad(text, "field 'target' is missing");
@@ -53,15 +58,38 @@ function parseShort(text: string): PortRule[] {
   const [ports, suffix, ...rest] = text.split('/');
   if (ports === undefined || rest.length > 0) throw bad(text, 'too many slashes');
   const protocol = suffix === undefined ? 'tcp' : protocolOf(text, suffix);
-  const parts = ports.split(':');
-  if (parts.length > 2)
-    throw bad(text, 'hostip is not supported; a port is published on every address of every node');
+  const { hostIp, parts } = hostAndPorts(text, ports);
+  const at = hostIp === undefined ? {} : { hostIp };
   const targets = range(text, parts.at(-1)!);
-  if (parts.length === 1 || parts[0] === '') return targets.map((target) => ({ protocol, target }));
+  if (parts.length === 1 || parts[0] === '')
+    return targets.map((target) => ({ protocol, target, ...at }));
   const published = range(text, parts[0]!);
   if (published.length !== targets.length)
     throw bad(text, 'the ranges of published and target ports have different lengths');
-  return targets.map((target, i) => ({ protocol, target, published: published[i]! }));
+  return targets.map((target, i) => ({ protocol, target, published: published[i]!, ...at }));
+}
+
+/** `192.0.2.1:80:80`, `[2001:db8::1]:80:80`, `80:80` or `80`, as `docker run` takes them. */
+function hostAndPorts(
+  text: string,
+  value: string,
+): { readonly hostIp?: string; readonly parts: readonly string[] } {
+  const [, host, rest] =
+    /^\[([^\]]*)\]:(.*)$/.exec(value) ?? /^([^:]*\.[^:]*):(.*)$/.exec(value) ?? [];
+  const parts = (rest ?? value).split(':');
+  if (parts.length > 2)
+    throw bad(text, 'use [HOST-IP:]PUBLISHED:TARGET, an IPv6 address in brackets');
+  if (host === undefined) return { parts };
+  if (parts.length < 2)
+    throw bad(text, 'an address needs a published and a target port: HOST-IP:PUBLISHED:TARGET');
+  return { hostIp: address(text, host), parts };
+}
+
+function address(text: string, value: string): string {
+  const bare = value.startsWith('[') && value.endsWith(']') ? value.slice(1, -1) : value;
+  const found = parseIpAddress(bare);
+  if (found === undefined) throw bad(text, `'${value}' is not an IP address`);
+  return found;
 }
 
 function range(text: string, part: string): number[] {

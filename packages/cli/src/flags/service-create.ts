@@ -10,6 +10,7 @@ import { parseNetwork } from './network.js';
 import { HOST, MOUNT, networkList, PREFERENCE, portList, ULIMIT } from './object-lists.js';
 import { parsePublish } from './publish.js';
 import { ALLOW_ABOUT, COMMON_SERVICE_FLAGS, LIST_FLAGS } from './service-flags.js';
+import { trafficOf } from './traffic.js';
 import {
   applyContainerFlags,
   applyTaskFlags,
@@ -60,6 +61,7 @@ export function createSpec(args: Arguments, env: NodeJS.ProcessEnv): ServiceSpec
   const ports = distinct(portList([]), args.list('publish').flatMap(parsePublish));
   const endpointMode = args.string('endpoint-mode') as 'vip' | undefined;
   const allow = createdAllow(args.list('allow'));
+  const traffic = trafficOf(args);
   return {
     Name: args.string('name') ?? '',
     Labels: parsePairs(args.list('label')),
@@ -67,13 +69,17 @@ export function createSpec(args: Arguments, env: NodeJS.ProcessEnv): ServiceSpec
     Mode: mode,
     ...(update === undefined ? {} : { UpdateConfig: update }),
     ...(rollback === undefined ? {} : { RollbackConfig: rollback }),
-    ...(ports.length === 0 && endpointMode === undefined && allow === undefined
+    ...(ports.length === 0 &&
+    endpointMode === undefined &&
+    allow === undefined &&
+    Object.keys(traffic).length === 0
       ? {}
       : {
           EndpointSpec: {
             Mode: endpointMode ?? 'vip',
             ...(ports.length === 0 ? {} : { Ports: ports }),
             ...(allow === undefined ? {} : { Allow: allow }),
+            ...traffic,
           },
         }),
   };

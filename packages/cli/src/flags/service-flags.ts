@@ -2,6 +2,11 @@ import type { Completes, Flags } from '../command.js';
 
 /** Flags that mean the same on `service create` and `service update`. */
 export const COMMON_SERVICE_FLAGS: Flags = {
+  affinity: {
+    type: 'string',
+    about: 'lead each client to one task, by its address: client or none',
+    choices: ['client', 'none'],
+  },
   detach: {
     type: 'boolean',
     short: 'd',
@@ -37,6 +42,15 @@ export const COMMON_SERVICE_FLAGS: Flags = {
   },
   'oom-score-adj': { type: 'number', about: 'OOM score adjustment, -1000 to 1000' },
   quiet: { type: 'boolean', short: 'q', about: 'no progress output' },
+  'revision-weight': {
+    type: 'number',
+    about: 'weight of a task of the new revision beside 100 of each other, 0 to 1000',
+  },
+  'traffic-policy': {
+    type: 'string',
+    about: 'tasks that a node leads clients to: cluster, local or prefer-local',
+    choices: ['cluster', 'local', 'prefer-local'],
+  },
   'read-only': { type: 'boolean', about: "mount the container's root read-only" },
   replicas: { type: 'string', about: 'number of tasks' },
   'replicas-max-per-node': { type: 'string', about: 'limit of tasks per node (0: no limit)' },

@@ -24,6 +24,7 @@ import {
 import { parseNetwork } from './network.js';
 import { parsePublish } from './publish.js';
 import { ALLOW_ABOUT, COMMON_SERVICE_FLAGS, LIST_FLAGS } from './service-flags.js';
+import { trafficOf } from './traffic.js';
 import {
   applyContainerFlags,
   applyTaskFlags,
@@ -215,9 +216,12 @@ function updateEndpoint(
 ): void {
   const mode = args.string('endpoint-mode') as 'vip' | undefined;
   const ports = change(portList(assigned), spec.EndpointSpec?.Ports, parsePublish);
+  const before = spec.EndpointSpec?.Ports ?? [];
+  const traffic = trafficOf(args);
   const rules = { added: args.list('allow'), removed: args.list('allow-rm') };
   const changesRules = rules.added.length + rules.removed.length > 0;
-  if (mode === undefined && ports === undefined && !changesRules) return;
+  const isSame = mode === undefined && ports === undefined && Object.keys(traffic).length === 0;
+  if (isSame && !changesRules) return;
   const { Allow: old, ...endpoint } = spec.EndpointSpec ?? {};
   const allow = changesRules
     ? changedAllow(old, rules, (items, added) =>
@@ -227,9 +231,16 @@ function updateEndpoint(
   spec.EndpointSpec = {
     ...endpoint,
     ...(mode === undefined ? {} : { Mode: mode }),
-    Ports: ports ?? endpoint.Ports ?? [],
+    Ports: ports === undefined ? before : explicit(before, ports),
     ...(allow === undefined ? {} : { Allow: allow }),
+    ...traffic,
   };
+}
+
+/** Options that a change takes away are named as empty: absent, they would stay. */
+function explicit(before: readonly PortConfig[], after: readonly PortConfig[]): PortConfig[] {
+  const hadAddress = before.some(({ HostIP }) => HostIP !== undefined);
+  return after.map((port) => (hadAddress ? { HostIP: '', ...port } : port));
 }
 
 function asWritten(text: string): string {

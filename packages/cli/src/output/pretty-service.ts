@@ -1,5 +1,6 @@
 import type {
   ContainerSpec,
+  EndpointSpec,
   HealthConfig,
   Mount,
   PortConfig,
@@ -51,6 +52,7 @@ export function prettyService(
   const vips = service.Endpoint.VirtualIPs ?? [];
   if (vips.length > 0)
     lines.push('Virtual IPs:', ...vips.map((each) => ` ${nameOf(each.NetworkID)}:\t${each.Addr}`));
+  lines.push(...prettyTraffic(spec.EndpointSpec));
   const ports = service.Endpoint.Ports ?? [];
   if (ports.length > 0)
     lines.push('Ports:', ...ports.flatMap((port) => prettyPort(port, service.PortConflicts ?? [])));
@@ -147,6 +149,14 @@ function prettyResources({ Resources: resources }: TaskSpec): string[] {
   return lines;
 }
 
+function prettyTraffic({ Affinity, TrafficPolicy, RevisionWeight }: EndpointSpec = {}): string[] {
+  return [
+    ...(Affinity === undefined ? [] : [`Affinity:\t${Affinity}`]),
+    ...(TrafficPolicy === undefined ? [] : [`Traffic Policy:\t${TrafficPolicy}`]),
+    ...(RevisionWeight === undefined ? [] : [`Revision Weight: ${RevisionWeight}`]),
+  ];
+}
+
 function prettyPort(port: PortConfig, conflicts: readonly ServicePortConflict[]): string[] {
   const own = conflicts.filter(
     ({ Protocol, PublishedPort }) =>
@@ -157,6 +167,7 @@ function prettyPort(port: PortConfig, conflicts: readonly ServicePortConflict[])
     `  Protocol = ${port.Protocol}`,
     `  TargetPort = ${port.TargetPort}`,
     `  PublishMode = ${port.PublishMode}`,
+    ...(port.HostIP === undefined ? [] : [`  HostIP = ${port.HostIP}`]),
     ...own.map(({ Hostname, Reason }) => `  Not served on ${Hostname}: ${Reason}`),
   ];
 }

@@ -159,9 +159,15 @@ function imageName(task: Task, full: boolean): string {
   return full ? image : image.replace(/@sha256:[0-9a-f]+$/, '');
 }
 
+/** `*:8080->80/tcp`, with the address that it is published on in place of `*`. */
+export function shownPort({ HostIP, PublishedPort, TargetPort, Protocol }: PortConfig): string {
+  const host = HostIP?.includes(':') ? `[${HostIP}]` : (HostIP ?? '*');
+  return `${host}:${PublishedPort}->${TargetPort}/${Protocol}`;
+}
+
 export function hostPorts(ports: readonly PortConfig[]): string {
   return ports
     .filter((port) => port.PublishMode === 'host')
-    .map((port) => `*:${port.PublishedPort}->${port.TargetPort}/${port.Protocol}`)
+    .map(shownPort)
     .join(',');
 }

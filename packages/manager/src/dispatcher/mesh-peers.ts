@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import {
   isTunnelled,
   type MeshPeer,
@@ -45,6 +46,7 @@ export function meshPeer(node: Node, network: Subnet): MeshPeer | undefined {
   const { Index, Subnet: block } = node.Mesh;
   const address = hostAddress(node.Mesh.Address);
   if (address === undefined || block !== nodeBlock(network, Index)?.toString()) return undefined;
+  const { Ipv6Addresses: ipv6Addresses = [] } = node.Description ?? {};
   return {
     nodeId: node.ID,
     index: Index,
@@ -52,6 +54,7 @@ export function meshPeer(node: Node, network: Subnet): MeshPeer | undefined {
     subnet: block,
     ...(node.Status.State === 'down' ? { down: true } : {}),
     ...(isUserspace(node) ? { userspace: true } : {}),
+    ...(ipv6Addresses.length > 0 && { ipv6Addresses }),
   };
 }
 
@@ -67,7 +70,8 @@ export function sameToEndpoints(a: Node, b: Node): boolean {
     a.Mesh?.Address === b.Mesh?.Address &&
     a.Mesh?.Index === b.Mesh?.Index &&
     a.Mesh?.Subnet === b.Mesh?.Subnet &&
-    isUserspace(a) === isUserspace(b)
+    isUserspace(a) === isUserspace(b) &&
+    isDeepStrictEqual(a.Description?.Ipv6Addresses, b.Description?.Ipv6Addresses)
   );
 }
 

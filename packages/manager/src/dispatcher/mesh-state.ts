@@ -17,6 +17,7 @@ import {
   Subnet,
   type Task,
 } from '@swarm/api';
+import { portOptions, revisionWeights } from './mesh-options.js';
 import { clusterPortUse } from '../allocator/cluster-ports.js';
 import { ingressSubnet } from '../allocator/node-mesh.js';
 import type { View } from '../store/store.js';
@@ -58,11 +59,21 @@ export function servicePorts(view: View, service: Service): MeshPort[] {
   const tasks = [...view.tasksByService(service.ID)].flatMap(
     (task) => serving(view, task, ingress) ?? [],
   );
+  const weights = revisionWeights(
+    service,
+    tasks.map(({ task }) => task),
+  );
   return published.map((port) => ({
     protocol: port.Protocol,
     publishedPort: port.PublishedPort!,
     serviceId: service.ID,
-    endpoints: tasks.flatMap((each) => endpoint(each, port) ?? []),
+    ...portOptions(service, port),
+    endpoints: tasks.flatMap((each) => {
+      const found = endpoint(each, port);
+      if (found === undefined) return [];
+      const weight = weights.get(each.task.ID);
+      return [weight === undefined ? found : { ...found, weight }];
+    }),
   }));
 }
 
@@ -105,8 +116,13 @@ function endpoint(serving: Serving, published: PortConfig): MeshEndpoint | undef
     port.Protocol === published.Protocol && port.PublishedPort === published.PublishedPort;
   const own = task.Endpoint.Ports.find((port) => isIngress(port) && same(port));
   if (own === undefined) return undefined;
-  const where = peer.userspace ? onHost(task, peer, own) : onBlock(serving, own);
-  return where && { taskId: task.ID, nodeId: peer.nodeId, ...where };
+  if (peer.userspace) {
+    const where = onHost(task, peer, own);
+    return where && { taskId: task.ID, nodeId: peer.nodeId, ...where };
+  }
+  const where = onBlock(serving, own);
+  const ipv6 = task.Status.Ipv6 === true ? { ipv6: true } : {};
+  return where && { taskId: task.ID, nodeId: peer.nodeId, ...where, ...ipv6 };
 }
 
 type Place = Pick<MeshEndpoint, 'address' | 'port'>;

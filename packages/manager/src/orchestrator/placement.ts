@@ -41,6 +41,12 @@ export function concernsTasks(before: Node, after: Node): boolean {
 /** What a node reports of itself that tasks may depend on. */
 function placementOf({ Description }: Node): unknown {
   if (Description === undefined) return undefined;
-  const { PortConflicts: _conflicts, ListenPort: _port, Program: _program, ...rest } = Description;
+  const {
+    PortConflicts: _conflicts,
+    Ipv6Addresses: _addresses,
+    ListenPort: _port,
+    Program: _program,
+    ...rest
+  } = Description;
   return rest;
 }

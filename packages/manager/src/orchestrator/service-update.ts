@@ -111,6 +111,7 @@ function change(view: View, service: Service, spec: ServiceSpec, nowMs: number):
   };
   const isSame =
     meansSame(mapMeaning(old.Labels), mapMeaning(spec.Labels)) &&
+    meansSame(trafficOf(old), trafficOf(spec)) &&
     meansSame(endOf(old), endOf(spec));
   if (isSame) return { service: updated, ledger: undefined };
   const ledger = new RevisionLedger(view, service, nowMs);
@@ -164,6 +165,12 @@ function endOf(spec: ServiceSpec): object {
   const { ContainerSpec, RestartPolicy } = withDefaults(spec).TaskTemplate;
   const { StopSignal, StopGracePeriod } = ContainerSpec ?? {};
   return { StopSignal, StopGracePeriod, RestartPolicy };
+}
+
+/** How nodes choose among tasks: no task has to change for it. */
+function trafficOf({ EndpointSpec = {} }: ServiceSpec): object {
+  const { Affinity, TrafficPolicy, RevisionWeight } = EndpointSpec;
+  return { Affinity, TrafficPolicy, RevisionWeight };
 }
 
 function refuseLeaving(service: Service): void {

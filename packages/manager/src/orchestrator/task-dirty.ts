@@ -76,6 +76,8 @@ function hasPorts(allocated: readonly PortConfig[], spec: EndpointSpec | undefin
         other.Protocol === port.Protocol &&
         other.TargetPort === port.TargetPort &&
         other.PublishMode === port.PublishMode &&
+        // Nodes learn an ingress port's address with the mesh, not with its tasks.
+        (port.PublishMode === 'ingress' || other.HostIP === port.HostIP) &&
         (!port.PublishedPort || other.PublishedPort === port.PublishedPort),
     );
     if (index < 0) return false;

@@ -32,6 +32,11 @@ export interface FeatureLevels {
 
 /** From here on users make networks: allocators of before give the virtual addresses of services to tasks. */
 export const NETWORKS_LEVEL = 5;
+/** From here on ports are led over IPv6 in the kernel, and have options. */
+const INGRESS_OPTIONS_LEVEL = 5;
+
+/** Options of published ports. They come to other objects only through a service's spec. */
+const ENDPOINT_OPTIONS = ['Ports.[].HostIP', 'Affinity', 'TrafficPolicy', 'RevisionWeight'];
 
 export const FEATURE_LEVELS: FeatureLevels = {
   kinds: {},
@@ -43,6 +48,21 @@ export const FEATURE_LEVELS: FeatureLevels = {
     { kind: 'network', path: 'Creation', level: NETWORKS_LEVEL, below: 'omit' },
     // Without it the next leader makes the network again.
     { kind: 'cluster', path: 'IngressRemoved', level: NETWORKS_LEVEL, below: 'refuse' },
+    // What nodes report. Without it nodes lead no client to a task over IPv6: listeners serve those.
+    { kind: 'task', path: 'Status.Ipv6', level: INGRESS_OPTIONS_LEVEL, below: 'omit' },
+    {
+      kind: 'node',
+      path: 'Description.Ipv6Addresses',
+      level: INGRESS_OPTIONS_LEVEL,
+      below: 'omit',
+    },
+    // What users ask for, and earlier versions would not do.
+    ...ENDPOINT_OPTIONS.map((name) => ({
+      kind: 'service' as const,
+      path: `Spec.EndpointSpec.${name}`,
+      level: INGRESS_OPTIONS_LEVEL,
+      below: 'refuse' as const,
+    })),
   ],
 };
 

@@ -84,6 +84,59 @@ test('a task that is not wanted, not running, not ready or on a node that is dow
   }
 });
 
+test('a task that listens over IPv6 is an endpoint for it, and nodes tell where they send from', async (t) => {
+  const store = await serving();
+  const publisher = following(store);
+  const endpoint = () => publisher.state.ports[0]?.endpoints[0];
+  t.is(endpoint()?.ipv6, undefined);
+  await patch(store, 'task', 'task', (task) => ({
+    ...task,
+    Status: { ...task.Status, Ipv6: true },
+  }));
+  publisher.flush();
+  t.is(endpoint()?.ipv6, true);
+  t.is(endpoint()?.address, '10.240.1.5', 'every node derives the other address');
+  const describe = (addresses: readonly string[]) =>
+    patch(store, 'node', 'n1', (node) => ({
+      ...node,
+      Description: { ...node.Description!, Ipv6Addresses: addresses },
+    }));
+  await describe(['2001:2::7']);
+  publisher.flush();
+  t.deepEqual(publisher.state.peers[0]?.ipv6Addresses, ['2001:2::7']);
+  await describe([]);
+  publisher.flush();
+  t.is(publisher.state.peers[0]?.ipv6Addresses, undefined);
+});
+
+test('options of a service come to nodes, with weights only while revisions differ', async (t) => {
+  const store = await serving();
+  const publisher = following(store);
+  const [port] = publisher.state.ports;
+  t.deepEqual(Object.keys(port!), ['protocol', 'publishedPort', 'serviceId', 'endpoints']);
+  await put(store, 'task', servingTask('z', 'n1'));
+  await patch(store, 'service', 'service', (service) => ({
+    ...service,
+    SpecVersion: { Index: 77 },
+    Spec: {
+      ...service.Spec,
+      TaskTemplate: { ...service.Spec.TaskTemplate, ForceUpdate: 9 },
+      EndpointSpec: { Affinity: 'client', TrafficPolicy: 'local', RevisionWeight: 25 },
+    },
+    Endpoint: { Spec: {}, Ports: [{ ...PORT, HostIP: '198.18.0.9' }] },
+  }));
+  publisher.flush();
+  t.like(publisher.state.ports[0], { affinity: 'client', policy: 'local', hostIp: '198.18.0.9' });
+  const weights = () => publisher.state.ports[0]?.endpoints.map(({ weight }) => weight);
+  t.deepEqual(weights(), [undefined, undefined], 'both are of the earlier revision');
+  await patch(store, 'task', 'z', (task) => ({ ...task, SpecVersion: { Index: 77 } }));
+  publisher.flush();
+  t.deepEqual(weights(), [100, 25]);
+  await patch(store, 'task', 'task', (task) => ({ ...task, SpecVersion: { Index: 77 } }));
+  publisher.flush();
+  t.deepEqual(weights(), [undefined, undefined], 'both are of the current one');
+});
+
 test('a node that is down stays a peer, marked as such, from the generation that says so', async (t) => {
   const store = await serving();
   const publisher = following(store);

@@ -18,6 +18,8 @@ export interface LocalTask {
   /** On all its networks, in the order of its attachments. */
   readonly addresses: readonly IpAddress[];
   readonly hostPorts: readonly HostPort[];
+  /** It listens on its ports over IPv6 too, at the address derived from its IPv4 one. */
+  readonly servesIpv6: boolean;
 }
 
 /**
@@ -65,6 +67,9 @@ export interface LoadBalancer {
 
   /** Whether an open socket of the balancer keeps the programs of this host from taking the port. */
   holds(port: PortKey): boolean;
+
+  /** Whether the task's host ports are led to it over IPv6 too. */
+  servesIpv6(taskId: TaskId): boolean;
 
   /** Ports that it could not open as the slice and the tasks ask, and why, as the end of a sentence. */
   readonly unserved: ReadonlyMap<PortKey, string>;

@@ -20,8 +20,9 @@ export const REFUSED_SET = 'guard_refused';
  * - `guard_callers`: addresses of services that rules name, with the service's number; `guard_admits`: which numbers
  *   reach which task and port.
  * - `guard_nets`: outside networks. `guard_open`: everybody.
- * - What is left is counted and refused. A refusal to a client of another node has to go back through that one, as
- *   replies do: `origin_local` marks it, and the kernel routes it again.
+ * - What is left is counted and refused. A new connection is told that the port is unreachable, which no node takes
+ *   for the refusal of one member that others may not share. A refusal to a client of another node has to go back
+ *   through that one, as replies do: `origin_local` marks it, and the kernel routes it again.
  */
 export class GuardSection implements TableSection {
   readonly #family: Family;
@@ -59,10 +60,10 @@ export class GuardSection implements TableSection {
   }
 
   rules(_place: TablePlace): SectionRules {
-    const { name: ip, addressType: type, version } = this.#family;
+    const { name: ip, addressType: type, version, only } = this.#family;
     const to = `${ip} daddr . meta l4proto . th dport`;
     const port = 'inet_proto . inet_service';
-    const prohibited = version === 4 ? 'icmp admin-prohibited' : 'icmpv6 admin-prohibited';
+    const unreachable = version === 4 ? 'icmp port-unreachable' : 'icmpv6 port-unreachable';
     const mask = `0x${PEER_MARK_MASK.toString(16)}`;
     return {
       sets: [
@@ -91,13 +92,14 @@ export class GuardSection implements TableSection {
         ]) +
         chainText('guard_refuse', [
           `update @${REFUSED_SET} { ${ip} daddr . ${ip} saddr . meta l4proto . th dport timeout ${REFUSED_MINUTES}m counter }`,
-          'meta l4proto tcp reject with tcp reset',
-          `reject with ${prohibited}`,
+          'meta l4proto tcp ct status assured reject with tcp reset',
+          `reject with ${unreachable}`,
         ]),
       rules: {
         forwarded: [`ct direction original ${ip} daddr @guarded jump guard`],
         origin_local: [
           `ct direction reply ${ip} saddr @guarded ct mark & ${mask} != 0 meta mark set ct mark`,
+          `${only} ct direction reply ct state related ct mark & ${mask} != 0 meta mark set ct mark`,
         ],
       },
       referred: ['guard_refuse', 'guard'],

@@ -1,6 +1,18 @@
 import type { Logger } from '@swarm/api';
 import type { Kernel } from './kernel.js';
+import type { TableFamily } from '../layout.js';
 import type { Nft } from './nft.js';
+
+/** Where a kernel with IPv6 says so: `0` while nobody has switched it off. */
+const IPV6_SWITCH = '/proc/sys/net/ipv6/conf/all/disable_ipv6';
+
+/** What one table for both families takes besides. Made and deleted as the next. */
+const PROBE_INET = `add table inet swarm_probe
+add chain inet swarm_probe c { type nat hook prerouting priority -100; }
+add map inet swarm_probe m { type mark : ipv6_addr . inet_service; }
+add rule inet swarm_probe c fib daddr type local meta nfproto ipv6 meta l4proto tcp dnat ip6 addr . port to ct mark map @m
+delete table inet swarm_probe
+`;
 
 /** A table made and deleted within one transaction: nobody ever sees it. */
 const PROBE = `add table ip swarm_probe
@@ -14,7 +26,7 @@ delete table ip swarm_probe
 export async function openPacketFilter(
   kernel: Kernel,
   logger: Logger,
-): Promise<{ readonly nft: Nft } | { readonly reason: string }> {
+): Promise<{ readonly nft: Nft; readonly family: TableFamily } | { readonly reason: string }> {
   if (!kernel.isPrivileged) return { reason: 'it needs root' };
   try {
     await kernel.run('ip', ['-V']);
@@ -29,7 +41,7 @@ export async function openPacketFilter(
       nft = await open();
       await nft.run(PROBE);
       logger.debug({ kind: nft.kind }, 'opened nftables');
-      return { nft };
+      return { nft, family: await familyOf(kernel, nft, logger) };
     } catch (error) {
       nft?.close();
       reason = error instanceof Error ? error.message : String(error);
@@ -37,4 +49,19 @@ export async function openPacketFilter(
     }
   }
   return { reason };
+}
+
+/** `ip` where the kernel has no IPv6, or cannot translate it. */
+async function familyOf(kernel: Kernel, nft: Nft, logger: Logger): Promise<TableFamily> {
+  if ((await kernel.readFile(IPV6_SWITCH))?.trim() !== '0') return 'ip';
+  try {
+    await nft.run(PROBE_INET);
+    return 'inet';
+  } catch (error) {
+    logger.warn(
+      { err: error },
+      'the kernel cannot translate IPv6: published ports are served over IPv6 in user space',
+    );
+    return 'ip';
+  }
 }

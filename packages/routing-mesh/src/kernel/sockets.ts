@@ -3,6 +3,8 @@ import type { IpAddress } from '@swarm/api';
 
 /** A TCP connection. Each half ends by itself; emits `connect` when this side opened it. */
 export interface StreamSocket extends Duplex {
+  /** Of the other end; undefined once it is closed. */
+  readonly remoteAddress?: string | undefined;
   /** Ends the connection with a reset. */
   resetAndDestroy(): unknown;
   setKeepAlive(on: boolean): unknown;

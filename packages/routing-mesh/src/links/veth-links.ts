@@ -8,12 +8,13 @@ import {
   parseIpAddress,
   Subnet,
 } from '@swarm/api';
+import { derivedFrom } from '../address.js';
 import { type NetnsPath, readNetnsPath } from '../attachment.js';
 import type { CheckedPeer } from '../checked.js';
 import { CommandError, type RunCommand } from '../kernel/command.js';
 import type { Kernel } from '../kernel/kernel.js';
 import { setSysctl } from '../kernel/sysctls.js';
-import { type Line, line, words } from '../kernel/words.js';
+import { type Line, line, word, words } from '../kernel/words.js';
 import {
   isTaskLinkName,
   type LinkName,
@@ -21,14 +22,20 @@ import {
   parseTaskId,
   placeOfLink,
   type TaskId,
+  taskDeviceName,
   taskLinkName,
 } from '../layout.js';
 import { gatewayPlace } from './gateway.js';
-import { linkCommands, type LinkPlan, readAlias } from './link-commands.js';
+import { type FamilyCommands, linkCommands, type LinkPlan, readAlias } from './link-commands.js';
 import type { FoundLink, LinkWishes, TaskLinks } from './task-links.js';
 
 /** IP version, for `ip`. */
 type Family = 4 | 6;
+
+/** Whether a task's node gave it the address, see `ingressIpv6`. */
+function isDerived(address: IpAddress): boolean {
+  return derivedFrom(address) !== undefined;
+}
 
 /** A link with the name of its host end. */
 interface NamedLink extends FoundLink {
@@ -74,15 +81,18 @@ export class VethLinks implements TaskLinks {
   async isAttached(task: LinkWishes): Promise<boolean> {
     const plans = this.#plan(task);
     const found = (await this.#list()).filter(({ taskId }) => taskId === task.taskId);
-    return (
-      found.length === plans.length &&
-      plans.every(({ taskId, place, networkId, addresses }) => {
-        const link = found.find((one) => one.link === taskLinkName(taskId, place));
-        return (
-          link?.networkId === networkId && addresses.every((one) => link.addresses.includes(one))
-        );
-      })
-    );
+    const links = new Map(found.map((one) => [one.link, one]));
+    const lacking: LinkPlan[] = [];
+    for (const plan of plans) {
+      const link = links.get(taskLinkName(plan.taskId, plan.place));
+      const missing = plan.addresses.filter((one) => link?.addresses.includes(one) !== true);
+      if (link?.networkId !== plan.networkId || !missing.every(isDerived)) return false;
+      if (missing.length > 0) lacking.push(plan);
+    }
+    if (found.length !== plans.length) return false;
+    // An earlier version knew no IPv6 on the ingress network: it comes without touching connections.
+    for (const plan of lacking) await this.#addIpv6(plan);
+    return true;
   }
 
   /** The task's ends and the routes go with the host's ends. */
@@ -164,8 +174,8 @@ export class VethLinks implements TaskLinks {
   }
 
   async #link(plan: LinkPlan): Promise<void> {
-    const { v4, v6 } = linkCommands(plan);
-    const { netns, addresses } = plan;
+    const { v4 } = linkCommands(plan);
+    const { netns } = plan;
     const link = taskLinkName(plan.taskId, plan.place);
     try {
       await this.#batch(4, v4.outside);
@@ -176,11 +186,15 @@ export class VethLinks implements TaskLinks {
     }
     await this.#quiet(4, v4.before, netns);
     await Promise.all([this.#batch(4, v4.inside, netns), this.#tune(link)]);
+    await this.#addIpv6(plan);
+  }
+
+  async #addIpv6(plan: LinkPlan): Promise<void> {
+    const { v6 } = linkCommands(plan);
+    const { addresses } = plan;
     if (v6.inside.length === 0) return;
     try {
-      await this.#quiet(6, v6.before, netns);
-      await this.#batch(6, v6.inside, netns);
-      await this.#batch(6, v6.outside);
+      await Promise.all([this.#addIpv6Inside(plan, v6), this.#batch(6, v6.outside)]);
     } catch (error) {
       // Without an IPv4 address there would be nothing left of the link.
       if (!(error instanceof CommandError) || addresses.every(isIpv6)) throw error;
@@ -189,6 +203,24 @@ export class VethLinks implements TaskLinks {
         'the task gets no IPv6 address: the kernel rejected it',
       );
     }
+  }
+
+  async #addIpv6Inside(plan: LinkPlan, { before, inside }: FamilyCommands): Promise<void> {
+    const { netns } = plan;
+    await this.#quiet(6, before, netns);
+    try {
+      await this.#batch(6, inside, netns);
+    } catch (error) {
+      if (!(error instanceof CommandError)) throw error;
+      // Engines switch IPv6 off in namespaces of containers that have no network of theirs with IPv6.
+      await this.#switchOn(plan);
+      await this.#batch(6, inside, netns);
+    }
+  }
+
+  async #switchOn({ netns, place }: LinkPlan): Promise<void> {
+    const setting = word(`net/ipv6/conf/${taskDeviceName(place)}/disable_ipv6`);
+    await this.#run('nsenter', [`--net=${netns}`, 'sysctl', '-qw', `${setting}=0`]);
   }
 
   /** A task cannot send with another one's address, and gets no redirects when it reaches itself. */

@@ -107,7 +107,10 @@ export class VipFlows {
     for (const { vip, member, nodeId } of removed) {
       if (places.leads(vip, member)) continue;
       const only = places.isAlive(nodeId) ? words`-p udp` : [];
-      await this.#conntrack.delete([...only, ...words`--orig-dst ${vip} --reply-src ${member}`]);
+      await this.#conntrack.delete(vip, [
+        ...only,
+        ...words`--orig-dst ${vip} --reply-src ${member}`,
+      ]);
     }
   }
 
@@ -127,7 +130,10 @@ export class VipFlows {
       }
     }
     for (const { protocol, vip, member } of found.values()) {
-      await this.#conntrack.delete(words`-p ${protocol} --orig-dst ${vip} --reply-src ${member}`);
+      await this.#conntrack.delete(
+        vip,
+        words`-p ${protocol} --orig-dst ${vip} --reply-src ${member}`,
+      );
     }
   }
 }

@@ -71,7 +71,7 @@ export class VipSection implements TableSection {
   }
 
   rules(): SectionRules {
-    const { name: ip, addressType: type } = this.#family;
+    const { name: ip, addressType: type, only } = this.#family;
     const tasks = `iifname "${TASK_LINK_PREFIX}*"`;
     const dynamic = `size ${DYNAMIC_SET_SIZE}; flags dynamic,timeout;`;
     const own = `ct mark ${hex(FIRST_MEMBER_ID)}-${hex(LAST_MEMBER_ID)}`;
@@ -102,7 +102,7 @@ export class VipSection implements TableSection {
           'ct mark set meta mark',
           'meta mark set 0',
           `meta l4proto tcp update @vip_attempts { ${connection} timeout ${ATTEMPT_MS}ms : ct mark }`,
-          'dnat to ct mark map @vip_members',
+          `dnat ${ip} to ct mark map @vip_members`,
         ]) +
         chainText('vip_refused', [
           `${client} @vip_tried_twice return`,
@@ -122,7 +122,7 @@ export class VipSection implements TableSection {
           (kind) => `${tasks} ${ip} daddr @vip_${kind} goto vip_${kind}`,
         ),
         forwarded: [
-          `${own} ct direction reply ct status dnat tcp flags & (rst|fin|syn) == rst ct status ! assured ct mark @vip_multi jump vip_refused`,
+          `${only} ${own} ct direction reply ct status dnat tcp flags & (rst|fin|syn) == rst ct status ! assured ct mark @vip_multi jump vip_refused`,
         ],
       },
       referred: [

@@ -159,8 +159,10 @@ export class Vips {
       );
     }
     if (isSame) return before!;
-    const ids = [...members.values()].map(({ id }) => id).sort((a, b) => a - b);
-    return { address, members, slots: shareSlots(before?.slots ?? [], ids) };
+    const shares = [...members.values()]
+      .map(({ id }) => ({ id, weight: 1 }))
+      .sort((a, b) => a.id - b.id);
+    return { address, members, slots: shareSlots(before?.slots ?? [], shares) };
   }
 
   #chosen({ members }: Service): readonly Entry[] {

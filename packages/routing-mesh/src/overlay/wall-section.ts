@@ -116,7 +116,7 @@ export class WallSection implements TableSection {
   }
 
   rules({ self, ingressNetwork }: TablePlace): SectionRules {
-    const { name: ip, addressType: type, version } = this.#family;
+    const { name: ip, addressType: type, version, only } = this.#family;
     const tunnel = `"${TUNNEL_DEVICE}"`;
     const tasks = `"${TASK_LINK_PREFIX}*"`;
     const unreachable = version === 4 ? 'icmp host-unreachable' : 'icmpv6 addr-unreachable';
@@ -162,7 +162,10 @@ export class WallSection implements TableSection {
           'drop',
         ]),
       rules: {
-        origin: [`iifname ${tasks} jump from_task`, `iifname ${tunnel} jump from_peer`],
+        origin: [
+          `${only} iifname ${tasks} jump from_task`,
+          `${only} iifname ${tunnel} jump from_peer`,
+        ],
         origin_local: [
           ...nowhere.flatMap((answer) => [
             `oifname ${tunnel} ${answer} drop`,
@@ -170,9 +173,9 @@ export class WallSection implements TableSection {
           ]),
         ],
         forwarded: [
-          'iifname @walled ct state invalid drop',
-          'oifname @walled ct state invalid drop',
-          `oifname @walled iifname != ${tunnel} iifname != ${tasks} ct state new ct status ! dnat drop`,
+          `${only} iifname @walled ct state invalid drop`,
+          `${only} oifname @walled ct state invalid drop`,
+          `${only} oifname @walled iifname != ${tunnel} iifname != ${tasks} ct state new ct status ! dnat drop`,
           `iifname ${tasks} ${outward} ${ip} daddr @networks reject with ${unreachable}`,
         ],
         translate_source: [

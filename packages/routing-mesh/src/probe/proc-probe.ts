@@ -21,7 +21,7 @@ export class ProcProbe implements SocketProbe {
     );
     if (ports.size === 0 && task.isOpen !== true) return 0;
     const own = addressesOf(task);
-    const lines = await this.#read(task.pid, 'tcp');
+    const lines = await this.#read(task.pid, ['tcp', 'tcp6']);
     if (task.isOpen === true) {
       for (const line of lines) if (isListener(line, own)) ports.add(line.localPort);
     }
@@ -32,13 +32,25 @@ export class ProcProbe implements SocketProbe {
     return count;
   }
 
-  async listens(task: TaskSockets): Promise<boolean> {
+  listens(task: TaskSockets): Promise<boolean> {
+    return this.#isOpen(task, (protocol) => [protocol, `${protocol}6`]);
+  }
+
+  listensIpv6(task: TaskSockets): Promise<boolean> {
+    if (task.ports.every(({ protocol }) => protocol === 'sctp')) return Promise.resolve(false);
+    return this.#isOpen(task, (protocol) => [`${protocol}6`]);
+  }
+
+  async #isOpen(
+    task: TaskSockets,
+    tables: (protocol: 'tcp' | 'udp') => readonly string[],
+  ): Promise<boolean> {
     const own = addressesOf(task);
     for (const protocol of ['tcp', 'udp'] as const) {
       const wanted = task.ports.filter((port) => port.protocol === protocol);
       if (wanted.length === 0) continue;
       const open = new Set<number>();
-      for (const line of await this.#read(task.pid, protocol)) {
+      for (const line of await this.#read(task.pid, tables(protocol))) {
         if (isListener(line, own, protocol)) open.add(line.localPort);
       }
       if (!wanted.every(({ port }) => open.has(port))) return false;
@@ -47,11 +59,11 @@ export class ProcProbe implements SocketProbe {
   }
 
   /** Empty if the process is gone; without IPv6 in the kernel, one of the two tables does not exist. */
-  async #read(pid: number, protocol: 'tcp' | 'udp'): Promise<SocketLine[]> {
+  async #read(pid: number, names: readonly string[]): Promise<SocketLine[]> {
     // It becomes part of a path; an invalid process has no sockets.
     if (!Number.isSafeInteger(pid) || pid < 1) return [];
     const tables = await Promise.all(
-      [protocol, `${protocol}6`].map((name) => this.#kernel.readFile(`/proc/${pid}/net/${name}`)),
+      names.map((name) => this.#kernel.readFile(`/proc/${pid}/net/${name}`)),
     );
     return tables.flatMap((text) => parseSocketTable(text ?? ''));
   }

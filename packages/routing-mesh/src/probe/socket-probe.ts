@@ -14,4 +14,7 @@ export interface SocketProbe {
    * Ignores SCTP.
    */
   listens(task: TaskSockets): Promise<boolean>;
+
+  /** The same for its IPv6 addresses, by sockets of IPv6 alone. False without ports of TCP or UDP. */
+  listensIpv6(task: TaskSockets): Promise<boolean>;
 }

@@ -1,7 +1,6 @@
 import type { GuardSetName } from '../guard/guard-plan.js';
 import { UnsafeCommandError } from '../kernel/words.js';
-import { TABLE } from '../layout.js';
-import { type Family, IPV4 } from './family.js';
+import { type NftFamily, TABLE } from '../layout.js';
 
 /** Elements per statement; keeps the parser's memory flat in bulk loads. */
 const ELEMENTS_PER_STATEMENT = 2000;
@@ -23,6 +22,23 @@ export type SetName =
   | 'endpoints'
   | 'multi'
   | 'host_ports'
+  | 'underlay_v6'
+  | 'homeward_v6'
+  | 'itself_v6'
+  | 'narrow_v6'
+  | 'wide_v6'
+  | 'narrow_own'
+  | 'wide_own'
+  | 'closed_v6'
+  | 'sticky'
+  | 'sticky_v6'
+  | 'sticky_own'
+  | 'restricted'
+  | 'restricted_v6'
+  | 'allowed'
+  | 'allowed_v6'
+  | 'endpoints_v6'
+  | 'host_ports_v6'
   | WallSetName
   | GuardSetName
   | VipSetName;
@@ -48,12 +64,13 @@ export type VipSetName =
 
 /** Collects changes of set elements of one table, to write them as one transaction. */
 export class ElementChanges {
-  readonly #family: Family;
+  /** Of the table: with `ip`, it has no sets for IPv6. */
+  readonly family: NftFamily;
   readonly #deleted = new Map<SetName, string[]>();
   readonly #added = new Map<SetName, string[]>();
 
-  constructor(family = IPV4) {
-    this.#family = family;
+  constructor(family: NftFamily = 'ip') {
+    this.family = family;
   }
 
   /** @throws UnsafeCommandError */
@@ -72,8 +89,10 @@ export class ElementChanges {
 
   /** The nft text: deletions first, so that an element whose value changes can be added. */
   text(): string {
-    const { name } = this.#family;
-    return statements(name, 'delete', this.#deleted) + statements(name, 'add', this.#added);
+    return (
+      statements(`delete element ${this.family}`, this.#deleted) +
+      statements(`add element ${this.family}`, this.#added)
+    );
   }
 }
 
@@ -89,16 +108,12 @@ function append(map: Map<SetName, string[]>, key: SetName, value: string): void 
   else list.push(value);
 }
 
-function statements(
-  family: Family['name'],
-  verb: 'add' | 'delete',
-  sets: ReadonlyMap<SetName, readonly string[]>,
-): string {
+function statements(verb: string, sets: ReadonlyMap<SetName, readonly string[]>): string {
   let text = '';
   for (const [set, elements] of sets) {
     for (let i = 0; i < elements.length; i += ELEMENTS_PER_STATEMENT) {
       const part = elements.slice(i, i + ELEMENTS_PER_STATEMENT);
-      text += `${verb} element ${family} ${TABLE} ${set} { ${part.join(', ')} }\n`;
+      text += `${verb} ${TABLE} ${set} { ${part.join(', ')} }\n`;
     }
   }
   return text;

@@ -7,21 +7,21 @@ export interface Family {
   readonly version: 4 | 6;
   /** Type of addresses in sets. */
   readonly addressType: 'ipv4_addr' | 'ipv6_addr';
-  /** Packets of the host to itself. */
-  readonly loopback: string;
+  /** A rule's first words: in a table of both families, other packets must not match. */
+  readonly only: string;
 }
 
 export const IPV4: Family = {
   name: 'ip',
   version: 4,
   addressType: 'ipv4_addr',
-  loopback: '127.0.0.0/8',
+  only: 'meta nfproto ipv4',
 };
 export const IPV6: Family = {
   name: 'ip6',
   version: 6,
   addressType: 'ipv6_addr',
-  loopback: '::1',
+  only: 'meta nfproto ipv6',
 };
 
 export function familyOf(address: IpAddress): Family {

@@ -1,5 +1,4 @@
-import { TABLE } from '../layout.js';
-import { IPV4 } from './family.js';
+import { type NftFamily, TABLE } from '../layout.js';
 import type { RulePlace, SectionRules, TablePlace, TableSection } from './table-section.js';
 
 /** Chains of the frame that its own rules refer to. */
@@ -16,7 +15,7 @@ const FRAME_CHAINS = ['dispatch', 'translate_source'];
 export function skeleton(
   sections: readonly TableSection[],
   place: TablePlace,
-  family = IPV4,
+  family: NftFamily = place.family,
 ): string {
   const parts = sections.map((section) => section.rules(place));
   const chain = (name: RulePlace, ...head: readonly string[]): string =>
@@ -33,14 +32,15 @@ export function skeleton(
     chainText('nat_in', [hook('nat', 'prerouting', 'dstnat'), 'iifname != "lo" jump dispatch']),
     chainText('nat_local', [
       hook('nat', 'output', '-100'),
-      `${family.name} daddr != ${family.loopback} jump dispatch`,
+      ...(family === 'ip6' ? [] : ['ip daddr != 127.0.0.0/8 jump dispatch']),
+      ...(family === 'ip' ? [] : ['ip6 daddr != ::1 jump dispatch']),
     ]),
     chain('forwarded', hook('filter', 'forward', 'filter')),
     chain('received', hook('filter', 'input', 'filter')),
     chainText('source', [hook('nat', 'postrouting', 'srcnat'), 'jump translate_source']),
     chain('sent', hook('filter', 'postrouting', '300')),
   ];
-  return `table ${family.name} ${TABLE} {\n${sets.join('')}${chains.join('')}}\n`;
+  return `table ${family} ${TABLE} {\n${sets.join('')}${chains.join('')}}\n`;
 }
 
 function hook(type: 'filter' | 'nat' | 'route', name: string, priority: string): string {

@@ -1,5 +1,6 @@
 import type { SubnetText } from '../address.js';
 import type { CheckedPeer } from '../checked.js';
+import type { TableFamily } from '../layout.js';
 import type { ElementChanges } from './element-changes.js';
 
 /** Where sections put rules: the base chains, and the two chains that several sections share. */
@@ -18,6 +19,8 @@ export interface TablePlace {
   readonly self: CheckedPeer;
   readonly ingressNetwork: SubnetText;
   readonly dataPathPort: number;
+  /** `inet`: sections have rules for IPv6 too. */
+  readonly family: TableFamily;
 }
 
 /** A section's constant part, as nft text. */

@@ -1,12 +1,12 @@
-import type { SubnetText } from '../address.js';
+import { ingressIpv6Subnet, type SubnetText } from '../address.js';
 import {
   FIRST_ENDPOINT_ID,
   LAST_MEMBER_ID,
+  type TableFamily,
   TASK_LINK_PREFIX,
   TIMEOUT_TABLE,
   TUNNEL_DEVICE,
 } from '../layout.js';
-import type { Family } from './family.js';
 import { chainText } from './ruleset.js';
 
 /**
@@ -33,31 +33,44 @@ const LED_SYN_S = 120;
  * `drawn`: connections to an endpoint that this node drew. `led`: all others to tasks, such as those out of the
  * tunnel. The kernel ignores the definition of a limit that exists: a change of one needs another name.
  */
-export function timeoutTable(family: Family, ingressNetwork?: SubnetText): string {
+export function timeoutTable(ingressNetwork: SubnetText, family: TableFamily): string {
+  const ipv4 = tableOf('ip', `ip daddr ${ingressNetwork}`);
+  if (family === 'ip') return ipv4;
+  return ipv4 + tableOf('ip6', `ip6 daddr ${ingressIpv6Subnet(ingressNetwork)}`);
+}
+
+/** Limits are of one family each. */
+function tableOf(family: 'ip' | 'ip6', toTask: string): string {
   const drawn = `ct status dnat ct mark ${hex(FIRST_ENDPOINT_ID)}-${hex(LAST_MEMBER_ID)}`;
-  const table = `${family.name} ${TIMEOUT_TABLE}`;
-  return `add table ${table}
-add chain ${table} assign { type nat hook postrouting priority 90; policy accept; }
-flush chain ${table} assign
-table ${table} {
-${limit(family, 'drawn', DRAWN_SYN_S)}${limit(family, 'led', LED_SYN_S)}${chainText('assign', [
+  return `add table ${family} ${TIMEOUT_TABLE}
+add chain ${family} ${TIMEOUT_TABLE} assign { type nat hook postrouting priority 90; policy accept; }
+flush chain ${family} ${TIMEOUT_TABLE} assign
+table ${family} ${TIMEOUT_TABLE} {
+${limit('drawn', family, DRAWN_SYN_S)}${limit('led', family, LED_SYN_S)}${chainText('assign', [
   `meta l4proto tcp ${drawn} ct timeout set "drawn" accept`,
-  ...(ingressNetwork === undefined
-    ? []
-    : [`meta l4proto tcp ip daddr ${ingressNetwork} ct timeout set "led" accept`]),
+  `meta l4proto tcp ${toTask} ct timeout set "led" accept`,
   `meta l4proto tcp oifname "${TASK_LINK_PREFIX}*" ct timeout set "led" accept`,
   `meta l4proto tcp oifname "${TUNNEL_DEVICE}" ct timeout set "led"`,
 ])}}
 `;
 }
 
-/** Commands that the kernel refuses, one by one, while the table is whole. */
-export function timeoutTableChecks({ name: family }: Family): readonly string[] {
-  return ['drawn', 'led'].map((name) => `delete ct timeout ${family} ${TIMEOUT_TABLE} ${name}\n`);
+/** Deletes the tables. A kernel without IPv6 still has the family. */
+export const DELETE_TIMEOUT_TABLE = ['ip', 'ip6']
+  .map(
+    (family) => `add table ${family} ${TIMEOUT_TABLE}\ndelete table ${family} ${TIMEOUT_TABLE}\n`,
+  )
+  .join('');
+
+/** Commands that the kernel refuses, one by one, while the tables are whole. */
+export function timeoutTableChecks(family: TableFamily): readonly string[] {
+  return (family === 'ip' ? ['ip'] : ['ip', 'ip6']).flatMap((each) =>
+    ['drawn', 'led'].map((name) => `delete ct timeout ${each} ${TIMEOUT_TABLE} ${name}\n`),
+  );
 }
 
 /** Names every state: those left out would take the host's sysctls as they are now. */
-function limit(family: Family, name: string, synSentS: number): string {
+function limit(name: string, family: 'ip' | 'ip6', synSentS: number): string {
   const states = [
     ['syn_sent', synSentS],
     ['syn_recv', 60],
@@ -71,7 +84,7 @@ function limit(family: Family, name: string, synSentS: number): string {
     ['unack', 300],
   ];
   const policy = states.map(([state, seconds]) => `${state} : ${seconds}`).join(', ');
-  return `  ct timeout ${name} { protocol tcp; l3proto ${family.name}; policy = { ${policy} }; }\n`;
+  return `  ct timeout ${name} { protocol tcp; l3proto ${family}; policy = { ${policy} }; }\n`;
 }
 
 function hex(value: number): string {

@@ -4,11 +4,12 @@ import {
   PEER_MARK_MASK,
   peerMac,
   peerMark,
+  type NftFamily,
   TUNNEL_DEVICE,
   TUNNEL_VNI,
   ZONE_BASE,
 } from '../layout.js';
-import { nodeAddress } from '../address.js';
+import { ingressIpv6, ingressIpv6Subnet, nodeAddress } from '../address.js';
 import { type ElementChanges, keyOf, type SetName } from '../table/element-changes.js';
 import { chainText } from '../table/ruleset.js';
 import type { SectionRules, TablePlace, TableSection } from '../table/table-section.js';
@@ -46,7 +47,10 @@ export class PeerSection implements TableSection {
     this.#told = this.#wanted;
   }
 
-  rules({ self, dataPathPort }: TablePlace): SectionRules {
+  rules({ self, dataPathPort, family }: TablePlace): SectionRules {
+    const inV6 = (...lines: readonly string[]) => (family === 'inet' ? lines : []);
+    const own = nodeAddress(self.subnet);
+    const arrived = `udp dport ${dataPathPort} @th,96,24 ${TUNNEL_VNI}`;
     const tunnel = `"${TUNNEL_DEVICE}"`;
     const mask = `0x${PEER_MARK_MASK.toString(16)}`;
     return {
@@ -55,6 +59,10 @@ export class PeerSection implements TableSection {
         'map zones { typeof ether saddr : ct zone; }',
         'set underlay { type ipv4_addr; }',
         'set homeward { type ipv4_addr . ipv4_addr; flags interval; }',
+        ...inV6(
+          'set underlay_v6 { type ipv6_addr; }',
+          'set homeward_v6 { type ipv6_addr . ipv6_addr; flags interval; }',
+        ),
       ],
       chains:
         chainText('arrive', ['ct original zone set ether saddr map @zones']) +
@@ -64,9 +72,18 @@ export class PeerSection implements TableSection {
         origin: [
           `iifname ${tunnel} ct state new ct direction original ct mark set ether saddr map @peers`,
           `ip saddr ${self.subnet} iifname != ${tunnel} ct direction reply ct mark & ${mask} != 0 meta mark set ct mark`,
+          ...inV6(
+            `ip6 saddr ${ingressIpv6Subnet(self.subnet)} iifname != ${tunnel} ct direction reply ct mark & ${mask} != 0 meta mark set ct mark`,
+          ),
         ],
-        received: [`udp dport ${dataPathPort} @th,96,24 ${TUNNEL_VNI} ip saddr != @underlay drop`],
-        translate_source: [`ip saddr . ip daddr @homeward snat to ${nodeAddress(self.subnet)}`],
+        received: [
+          `${arrived} ip saddr != @underlay drop`,
+          ...inV6(`${arrived} ip6 saddr != @underlay_v6 drop`),
+        ],
+        translate_source: [
+          `ip saddr . ip daddr @homeward snat ip to ${own}`,
+          ...inV6(`ip6 saddr . ip6 daddr @homeward_v6 snat ip6 to ${ingressIpv6(own)}`),
+        ],
         sent: [`oifname ${tunnel} jump depart`],
       },
       referred: ['arrive', 'depart'],
@@ -79,15 +96,16 @@ export function peerChanges(changes: ElementChanges, before: Peers, after: Peers
   if (before === after) return;
   for (const [nodeId, peer] of before) {
     if (samePeer(peer, after.get(nodeId))) continue;
-    for (const [set, element] of peerElements(peer)) changes.delete(set, keyOf(element));
+    for (const [set, element] of peerElements(peer, changes.family))
+      changes.delete(set, keyOf(element));
   }
   for (const [nodeId, peer] of after) {
     if (samePeer(peer, before.get(nodeId))) continue;
-    for (const [set, element] of peerElements(peer)) changes.add(set, element);
+    for (const [set, element] of peerElements(peer, changes.family)) changes.add(set, element);
   }
 }
 
-function* peerElements(peer: CheckedPeer): Generator<[SetName, string]> {
+function* peerElements(peer: CheckedPeer, family: NftFamily): Generator<[SetName, string]> {
   // Nothing comes from it through the tunnel, and it may share its address with others.
   if (peer.userspace) return;
   yield ['peers', `${peerMac(peer.index)} : 0x${peerMark(peer.index).toString(16)}`];
@@ -96,4 +114,8 @@ function* peerElements(peer: CheckedPeer): Generator<[SetName, string]> {
     yield ['underlay', peer.address];
     yield ['homeward', `${peer.address} . ${peer.subnet}`];
   }
+  if (family !== 'inet') return;
+  if (isIpv6(peer.address)) yield ['underlay_v6', peer.address];
+  const block = ingressIpv6Subnet(peer.subnet);
+  for (const address of peer.addressesV6) yield ['homeward_v6', `${address} . ${block}`];
 }

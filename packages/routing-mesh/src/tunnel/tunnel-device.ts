@@ -1,9 +1,10 @@
-import { isIpv6, parseIpAddress } from '@swarm/api';
-import { nodeAddress } from '../address.js';
+import { type IpAddress, isIpv6, NODE_IPV6_LIMIT, parseIpAddress } from '@swarm/api';
+import { ingressIpv6, ingressIpv6Subnet, nodeAddress } from '../address.js';
 import type { CheckedPeer } from '../checked.js';
 import { type Line, line } from '../kernel/words.js';
 import {
   peerMac,
+  TASK_LINK_PREFIX,
   TUNNEL_DEVICE,
   TUNNEL_OVERHEAD_V4_BYTES,
   TUNNEL_OVERHEAD_V6_BYTES,
@@ -15,7 +16,7 @@ export interface LinkListing {
   readonly ifname: string;
   readonly address?: string;
   readonly mtu: number;
-  readonly addr_info?: readonly { readonly local?: string }[];
+  readonly addr_info?: readonly { readonly local?: string; readonly scope?: string }[];
   readonly linkinfo?: {
     readonly info_kind?: string;
     readonly info_data?: {
@@ -35,6 +36,8 @@ export interface DevicePlan {
   /** The existing device differs, so the batch removes it. */
   readonly isReplaced: boolean;
   readonly batch: readonly Line[];
+  /** The same for IPv6, in a batch of its own: `ip` parses some addresses only if it is told the family. */
+  readonly batchV6: readonly Line[];
 }
 
 /**
@@ -83,5 +86,22 @@ export function planDevice(
     // A removed task answers nothing: an ICMP error would end a client's attempt to connect.
     line`route replace blackhole ${self.subnet}`,
   );
-  return { mtuBytes, isKept, isReplaced, batch };
+  const batchV6: Line[] = [
+    line`addr replace ${ingressIpv6(own)}/128 dev ${TUNNEL_DEVICE} nodad`,
+    line`route replace blackhole ${ingressIpv6Subnet(self.subnet)}`,
+  ];
+  return { mtuBytes, isKept, isReplaced, batch, batchV6 };
+}
+
+/** IPv6 addresses from which this host's own packets may come, in order; at most NODE_IPV6_LIMIT. */
+export function hostIpv6(links: readonly LinkListing[]): readonly IpAddress[] {
+  const addresses = new Set<IpAddress>();
+  for (const { ifname, addr_info = [] } of links) {
+    if (ifname === TUNNEL_DEVICE || ifname.startsWith(TASK_LINK_PREFIX)) continue;
+    for (const { local, scope } of addr_info) {
+      const address = parseIpAddress(local);
+      if (address !== undefined && isIpv6(address) && scope === 'global') addresses.add(address);
+    }
+  }
+  return [...addresses].sort().slice(0, NODE_IPV6_LIMIT);
 }

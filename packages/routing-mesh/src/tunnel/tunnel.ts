@@ -1,3 +1,4 @@
+import type { IpAddress } from '@swarm/api';
 import type { CheckedPeer } from '../checked.js';
 
 /**
@@ -8,6 +9,9 @@ import type { CheckedPeer } from '../checked.js';
 export interface Tunnel {
   /** Largest packet that fits; tasks' links have the same limit. 0 before `start`. */
   readonly mtuBytes: number;
+
+  /** From which this host's own packets come over IPv6; the same object until a look finds others. */
+  readonly ipv6Addresses: readonly IpAddress[];
 
   /**
    * Makes the node's own end, or takes over what an earlier process left of it.
@@ -42,6 +46,7 @@ export interface Tunnel {
 /** For nodes that reach each other's tasks at the nodes' own addresses. */
 export const noTunnel: Tunnel = {
   mtuBytes: 0,
+  ipv6Addresses: [],
   start: async () => {},
   reach: async () => new Set(),
   prune: async () => {},

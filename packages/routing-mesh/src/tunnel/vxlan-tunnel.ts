@@ -1,5 +1,6 @@
 import {
   type Clock,
+  type IpAddress,
   isIpv6,
   type Logger,
   networkOf,
@@ -7,13 +8,25 @@ import {
   parseIpAddress,
   Subnet,
 } from '@swarm/api';
-import { nodeAddress, parseIpv4, type SubnetText, subnetText } from '../address.js';
+import {
+  ingressIpv6Subnet,
+  nodeAddress,
+  parseIpv4,
+  type SubnetText,
+  subnetText,
+} from '../address.js';
 import { type CheckedPeer, samePeer } from '../checked.js';
 import { CommandError, type RunCommand } from '../kernel/command.js';
 import type { Kernel } from '../kernel/kernel.js';
 import { type Line, line, words } from '../kernel/words.js';
-import { MAX_PEER_INDEX, peerMac, RETURN_TABLE_BASE, TUNNEL_DEVICE } from '../layout.js';
-import { type LinkListing, planDevice } from './tunnel-device.js';
+import {
+  MAX_PEER_INDEX,
+  peerGatewayV6,
+  peerMac,
+  RETURN_TABLE_BASE,
+  TUNNEL_DEVICE,
+} from '../layout.js';
+import { hostIpv6, type LinkListing, planDevice } from './tunnel-device.js';
 import { tuneForwarding } from './forwarding.js';
 import type { PeerSection } from './peer-section.js';
 import { RefusedPeers } from './refused-peers.js';
@@ -38,6 +51,8 @@ export interface VxlanTunnelOptions {
   readonly port: number;
   /** What the table knows of peers. */
   readonly section: PeerSection;
+  /** Whether packets of IPv6 go through it too. Default false. */
+  readonly hasIpv6?: boolean;
 }
 
 /**
@@ -54,7 +69,11 @@ export class VxlanTunnel implements Tunnel {
   readonly #left = new Map<number, PeerParts>();
   readonly #refused: RefusedPeers;
   readonly #rules = new ReturnRules();
+  readonly #rulesV6 = new ReturnRules();
   #mtuBytes = 0;
+  #ipv6Addresses: readonly IpAddress[] = [];
+  /** The last batch for IPv6 failed, which has been logged. */
+  #isV6Failing = false;
 
   constructor(options: VxlanTunnelOptions) {
     this.#options = options;
@@ -67,24 +86,41 @@ export class VxlanTunnel implements Tunnel {
     return this.#mtuBytes;
   }
 
+  get ipv6Addresses(): readonly IpAddress[] {
+    return this.#ipv6Addresses;
+  }
+
+  #noteAddresses(links: readonly LinkListing[]): void {
+    if (!this.#options.hasIpv6) return;
+    const found = hostIpv6(links);
+    if (found.join() !== this.#ipv6Addresses.join()) this.#ipv6Addresses = found;
+  }
+
   get isRetryDue(): boolean {
     return this.#refused.isRetryDue;
   }
 
   async start(self: CheckedPeer): Promise<void> {
     await this.#setUp(self);
-    await tuneForwarding(this.#options.kernel, this.#logger);
+    const { kernel, hasIpv6 = false } = this.#options;
+    await tuneForwarding(kernel, this.#logger, { hasIpv6 });
   }
 
   /** Makes the device, or takes over one that is as wanted. */
   async #setUp(self: CheckedPeer): Promise<void> {
     const links = await this.#json<LinkListing>(words`-d addr show`);
-    const { mtuBytes, isKept, isReplaced, batch } = planDevice(links, self, this.#options.port);
+    this.#noteAddresses(links);
+    const { mtuBytes, isKept, isReplaced, batch, batchV6 } = planDevice(
+      links,
+      self,
+      this.#options.port,
+    );
     if (isReplaced) {
       this.#logger.warn({ device: TUNNEL_DEVICE }, 'the tunnel device differs; making it again');
     }
     this.#mtuBytes = mtuBytes;
     await this.#batch(batch);
+    await this.#batchV6(batchV6);
     this.#self = self;
     await this.#takeOver(isKept);
   }
@@ -113,6 +149,7 @@ export class VxlanTunnel implements Tunnel {
   async #tell(peers: readonly CheckedPeer[], budget: { left: number }): Promise<void> {
     const forwarding: Line[] = [];
     const batch: Line[] = [];
+    const batchV6: Line[] = [];
     for (const peer of peers) {
       const mac = peerMac(peer.index);
       const via = nodeAddress(peer.subnet);
@@ -125,14 +162,22 @@ export class VxlanTunnel implements Tunnel {
         line`route replace default via ${via} dev ${TUNNEL_DEVICE} onlink table ${RETURN_TABLE_BASE + peer.index}`,
         ...this.#rules.add(peer.index),
       );
+      const viaV6 = peerGatewayV6(peer.index);
+      batchV6.push(
+        line`neigh replace ${viaV6} lladdr ${mac} dev ${TUNNEL_DEVICE} nud permanent`,
+        line`route replace ${ingressIpv6Subnet(peer.subnet)} via ${viaV6} dev ${TUNNEL_DEVICE} onlink`,
+        line`route replace default via ${viaV6} dev ${TUNNEL_DEVICE} onlink table ${RETURN_TABLE_BASE + peer.index}`,
+        ...this.#rulesV6.add(peer.index),
+      );
     }
     try {
       await this.#run('bridge', ['-batch', '-'], lines(forwarding));
       await this.#batch(batch);
+      await this.#batchV6(batchV6);
     } catch (error) {
       if (!(error instanceof CommandError)) throw error;
       // Some of it may have worked: the next attempt must know which rules exist.
-      this.#rules.reset(await this.#listRules());
+      await this.#resetRules();
       if (error.code !== undefined || !(await this.#isDeviceThere())) throw error;
       budget.left -= 1;
       if (peers.length === 1 || budget.left <= 0) {
@@ -164,16 +209,16 @@ export class VxlanTunnel implements Tunnel {
   async repair(): Promise<boolean> {
     const self = this.#self;
     if (self === undefined) return false;
-    const [rules, routes] = await Promise.all([
-      this.#listRules(),
-      this.#json<{ dst: string }>(words`route show table main`),
-    ]);
-    const there = new Set(routes.map(({ dst }) => dst));
+    if (this.#options.hasIpv6) {
+      this.#noteAddresses(await this.#json<LinkListing>(words`-6 addr show scope global`));
+    }
     const peers = new Map(this.#peers);
     const subnets = [self.subnet, ...[...peers.values()].map(({ subnet }) => subnet)];
     if (
-      [...this.#rules.held].every((pref) => rules.has(pref)) &&
-      subnets.every((s) => there.has(s))
+      (await this.#isThere(4, this.#rules, subnets)) &&
+      (!this.#options.hasIpv6 ||
+        this.#isV6Failing ||
+        (await this.#isThere(6, this.#rulesV6, subnets.map(ingressIpv6Subnet))))
     ) {
       return false;
     }
@@ -181,6 +226,25 @@ export class VxlanTunnel implements Tunnel {
     this.#peers.clear();
     if (peers.size > 0) await this.#tell([...peers.values()], { left: SEARCH_LIMIT });
     return true;
+  }
+
+  async #isThere(
+    family: 4 | 6,
+    { held }: ReturnRules,
+    subnets: readonly string[],
+  ): Promise<boolean> {
+    const option = family === 4 ? [] : ['-6'];
+    const [rules, routes] = await Promise.all([
+      this.#listRules(family),
+      this.#json<{ dst: string }>([...option, ...words`route show table main`]),
+    ]);
+    const there = new Set(routes.map(({ dst }) => dst));
+    return [...held].every((pref) => rules.has(pref)) && subnets.every((one) => there.has(one));
+  }
+
+  async #resetRules(): Promise<void> {
+    this.#rules.reset(await this.#listRules(4));
+    if (this.#options.hasIpv6) this.#rulesV6.reset(await this.#listRules(6));
   }
 
   /** Also removes what an earlier process left. */
@@ -197,11 +261,14 @@ export class VxlanTunnel implements Tunnel {
 
   async close(): Promise<void> {
     const indexes = [...this.#left.keys(), ...[...this.#peers.values()].map(({ index }) => index)];
-    await this.#quiet(indexes.map((index) => line`route flush table ${RETURN_TABLE_BASE + index}`));
-    await this.#quiet(this.#rules.clear());
+    const flushed = indexes.map((index) => line`route flush table ${RETURN_TABLE_BASE + index}`);
+    await this.#quiet([...flushed, ...this.#rules.clear()]);
+    await this.#quietV6([...flushed, ...this.#rulesV6.clear()]);
     await this.#quiet([line`link del ${TUNNEL_DEVICE}`]);
     if (this.#self !== undefined) {
-      await this.#quiet([line`route del blackhole ${this.#self.subnet}`]);
+      const { subnet } = this.#self;
+      await this.#quiet([line`route del blackhole ${subnet}`]);
+      await this.#quietV6([line`route del blackhole ${ingressIpv6Subnet(subnet)}`]);
     }
     this.#self = undefined;
     this.#left.clear();
@@ -213,8 +280,9 @@ export class VxlanTunnel implements Tunnel {
   async #takeOver(deviceKept: boolean): Promise<void> {
     this.#peers.clear();
     this.#left.clear();
-    this.#rules.reset(await this.#listRules());
+    await this.#resetRules();
     await this.#batch(this.#rules.frame());
+    await this.#batchV6(this.#rulesV6.frame());
     if (!deviceKept) return;
     const neighbours = await this.#json<{ dst: string; lladdr?: string }>(
       words`neigh show dev ${TUNNEL_DEVICE}`,
@@ -230,6 +298,7 @@ export class VxlanTunnel implements Tunnel {
     if (gone.length === 0) return;
     const taken = new Set([...this.#peers.values()].map(({ index }) => index));
     const batch: Line[] = [];
+    const batchV6: Line[] = [];
     const forwarding: Line[] = [];
     for (const { index, subnet } of gone) {
       if (taken.has(index)) continue;
@@ -239,10 +308,17 @@ export class VxlanTunnel implements Tunnel {
         line`route del ${subnet} dev ${TUNNEL_DEVICE}`,
         line`neigh del ${nodeAddress(subnet)} dev ${TUNNEL_DEVICE}`,
       );
+      batchV6.push(
+        this.#rulesV6.delete(index),
+        line`route flush table ${RETURN_TABLE_BASE + index}`,
+        line`route del ${ingressIpv6Subnet(subnet)} dev ${TUNNEL_DEVICE}`,
+        line`neigh del ${peerGatewayV6(index)} dev ${TUNNEL_DEVICE}`,
+      );
       forwarding.push(line`fdb del ${peerMac(index)} dev ${TUNNEL_DEVICE} self`);
     }
     if (batch.length === 0) return;
     await this.#quiet(batch);
+    await this.#quietV6(batchV6);
     await this.#run('bridge', ['-force', '-batch', '-'], lines(forwarding)).catch(
       ignoreCommandError,
     );
@@ -252,14 +328,42 @@ export class VxlanTunnel implements Tunnel {
     if (commands.length > 0) await this.#run('ip', ['-batch', '-'], lines(commands));
   }
 
+  /**
+   * Nothing without IPv6. A failure is reported and costs IPv6 alone: a device with a small MTU has none.
+   */
+  async #batchV6(commands: readonly Line[]): Promise<void> {
+    if (!this.#options.hasIpv6 || commands.length === 0) return;
+    try {
+      await this.#run('ip', ['-6', '-batch', '-'], lines(commands));
+      this.#isV6Failing = false;
+    } catch (error) {
+      if (!(error instanceof CommandError)) throw error;
+      if (!this.#isV6Failing) {
+        this.#logger.warn(
+          { err: error },
+          'the kernel rejected IPv6 routes between nodes: clients of IPv6 reach tasks of this node alone',
+        );
+      }
+      this.#isV6Failing = true;
+      this.#rulesV6.reset(await this.#listRules(6));
+    }
+  }
+
+  async #quietV6(commands: readonly Line[]): Promise<void> {
+    if (!this.#options.hasIpv6 || commands.length === 0) return;
+    const args = ['-6', '-force', '-batch', '-'];
+    await this.#run('ip', args, lines(commands)).catch(ignoreCommandError);
+  }
+
   /** For removals: what is already gone is as wanted. */
   async #quiet(commands: readonly Line[]): Promise<void> {
     if (commands.length === 0) return;
     await this.#run('ip', ['-force', '-batch', '-'], lines(commands)).catch(ignoreCommandError);
   }
 
-  async #listRules(): Promise<Set<number>> {
-    const rules = await this.#json<RuleListing>(words`rule show`);
+  async #listRules(family: 4 | 6): Promise<Set<number>> {
+    const option = family === 4 ? [] : ['-6'];
+    const rules = await this.#json<RuleListing>([...option, ...words`rule show`]);
     return new Set(rules.map((rule) => rule.priority).filter(isOurs));
   }
 

@@ -77,6 +77,7 @@ async function dial(to: Destination): Promise<Socket> {
     port: to.port,
     allowHalfOpen: true,
     ...(to.localPort === undefined ? {} : { localPort: to.localPort }),
+    ...(to.localAddress === undefined ? {} : { localAddress: to.localAddress }),
   });
   const timeoutMs = to.timeoutMs ?? DEFAULT_TIMEOUT_MS;
   socket.setTimeout(timeoutMs, () => socket.destroy(new Error(`TIMEOUT after ${timeoutMs} ms`)));
@@ -131,6 +132,62 @@ async function ask(to: Destination): Promise<Answer> {
 
 const refusals: TaskRefusals[] = [];
 
+/** Serves TCP and UDP at one address. */
+async function serveOn(name: string, port: number, host: string): Promise<void> {
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    let uploaded = 0;
+    let expected = 0;
+    let text = '';
+    let isHeld = false;
+    socket.on('error', () => {});
+    socket.on('close', () => held.delete(socket));
+    socket.on('end', () => {
+      if (isHeld) {
+        held.add(socket);
+        socket.write('held\n');
+      } else socket.end(`bye from ${name}\n`);
+    });
+    socket.on('data', (chunk) => {
+      if (expected > 0) {
+        uploaded += chunk.length;
+      } else {
+        text += chunk.toString('latin1');
+        for (let at = text.indexOf('\n'); at >= 0 && expected === 0; at = text.indexOf('\n')) {
+          const line = text.slice(0, at);
+          text = text.slice(at + 1);
+          if (line === 'stall') {
+            socket.pause();
+          } else if (line === 'hold') {
+            isHeld = true;
+          } else if (line.startsWith('take ')) {
+            expected = Number(line.slice(5));
+            uploaded = text.length;
+          } else {
+            const address = socket.remoteAddress ?? '';
+            socket.write(`${JSON.stringify({ task: name, address, port: socket.remotePort })}\n`);
+          }
+        }
+      }
+      if (expected > 0 && uploaded >= expected) socket.end(`${uploaded}\n`);
+    });
+  });
+  server.listen({ port, host, ipv6Only: true });
+  await once(server, 'listening');
+  const udp = host.includes(':')
+    ? createSocket({ type: 'udp6', ipv6Only: true })
+    : createSocket('udp4');
+  udp.on('message', (_, from) =>
+    udp.send(
+      JSON.stringify({ task: name, address: from.address, port: from.port }),
+      from.port,
+      from.address,
+    ),
+  );
+  udp.bind(port, host);
+  await once(udp, 'listening');
+  servers.push(server, udp);
+}
+
 const handlers: Handlers = {
   async createMesh({ withoutLibrary, ...options }) {
     const kernel = systemKernel();
@@ -159,6 +216,7 @@ const handlers: Handlers = {
   retain: (taskIds) => mesh!.retain(new Set(taskIds)),
   connections: (task) => mesh!.connections(task),
   listens: (task) => mesh!.listens(task),
+  servesIpv6: (task) => mesh!.servesIpv6(task),
   conflicts: () => mesh!.conflicts,
   refusals: () => refusals,
   close: (options) => mesh!.close(options),
@@ -179,7 +237,7 @@ const handlers: Handlers = {
     } else {
       const opened = await openPacketFilter(options.kernel, logger);
       if ('reason' in opened) throw new Error(opened.reason);
-      parts = nftablesParts(options, opened.nft);
+      parts = nftablesParts(options, opened);
     }
     reader = new StateReader({ ingress: Subnet.of(INGRESS_NETWORK), logger });
   },
@@ -205,7 +263,7 @@ const handlers: Handlers = {
   async openHostPorts(task) {
     const { taskId, attachments, hostPorts } = readAttachment(task);
     const addresses = attachments.flatMap((one) => one.addresses);
-    await parts.balancer.attach({ taskId, addresses, hostPorts });
+    await parts.balancer.attach({ taskId, addresses, hostPorts, servesIpv6: false });
   },
   closeHostPorts: (taskIds) => parts.balancer.detach(taskIds.map((id) => parseTaskId(id)!)),
   link: (task) => parts.links.attach({ ...readAttachment(task), mtuBytes: LINK_MTU_BYTES }),
@@ -226,56 +284,8 @@ const handlers: Handlers = {
   },
   logged: () => logged,
   async serve({ name, port, host }) {
-    const server = createServer({ allowHalfOpen: true }, (socket) => {
-      let uploaded = 0;
-      let expected = 0;
-      let text = '';
-      let isHeld = false;
-      socket.on('error', () => {});
-      socket.on('close', () => held.delete(socket));
-      socket.on('end', () => {
-        if (isHeld) {
-          held.add(socket);
-          socket.write('held\n');
-        } else socket.end(`bye from ${name}\n`);
-      });
-      socket.on('data', (chunk) => {
-        if (expected > 0) {
-          uploaded += chunk.length;
-        } else {
-          text += chunk.toString('latin1');
-          for (let at = text.indexOf('\n'); at >= 0 && expected === 0; at = text.indexOf('\n')) {
-            const line = text.slice(0, at);
-            text = text.slice(at + 1);
-            if (line === 'stall') {
-              socket.pause();
-            } else if (line === 'hold') {
-              isHeld = true;
-            } else if (line.startsWith('take ')) {
-              expected = Number(line.slice(5));
-              uploaded = text.length;
-            } else {
-              const address = socket.remoteAddress ?? '';
-              socket.write(`${JSON.stringify({ task: name, address, port: socket.remotePort })}\n`);
-            }
-          }
-        }
-        if (expected > 0 && uploaded >= expected) socket.end(`${uploaded}\n`);
-      });
-    });
-    server.listen(port, host ?? '0.0.0.0');
-    await once(server, 'listening');
-    const udp = createSocket(host?.includes(':') === true ? 'udp6' : 'udp4');
-    udp.on('message', (_, from) =>
-      udp.send(
-        JSON.stringify({ task: name, address: from.address, port: from.port }),
-        from.port,
-        from.address,
-      ),
-    );
-    udp.bind(port, host ?? '0.0.0.0');
-    await once(udp, 'listening');
-    servers.push(server, udp);
+    for (const one of host === undefined ? ['0.0.0.0', '::'] : [host])
+      await serveOn(name, port, one);
   },
   unserve() {
     for (const server of servers.splice(0)) server.close();

@@ -1,6 +1,6 @@
 import type { MeshPeer, MeshPort, MeshState, PortProtocol } from '@swarm/api';
 import type { HostPort, MeshBackendName, TaskSockets } from '../../src/index.js';
-import { type Host, MeshLab } from './lab.js';
+import { type Host, LAB_IPV6, MeshLab } from './lab.js';
 
 export interface Node extends Host {
   readonly peer: MeshPeer;
@@ -12,6 +12,8 @@ export interface Task extends Host {
   readonly address: string;
   /** What it listens on. */
   readonly port: number;
+  /** It listens over IPv6 too, and the state says so. */
+  readonly ipv6: boolean;
 }
 
 /** Id of the network that all tasks are attached to. */
@@ -63,7 +65,9 @@ export class MeshCluster {
 
   #addNode(host: Host, index: number, address: string): void {
     const place = { nodeId: `node${index}`, index, address, subnet: `10.240.${index}.0/24` };
-    const peer = this.#backend === 'userspace' ? { ...place, userspace: true } : place;
+    const ipv6Addresses = [`${LAB_IPV6}${index}`];
+    const peer =
+      this.#backend === 'userspace' ? { ...place, userspace: true } : { ...place, ipv6Addresses };
     this.nodes.push({ ...host, peer });
   }
 
@@ -88,7 +92,11 @@ export class MeshCluster {
   }
 
   /** A running task: attached, and serving. */
-  async task(nodeIndex: number, hostPorts?: (port: number) => readonly HostPort[]): Promise<Task> {
+  async task(
+    nodeIndex: number,
+    hostPorts?: (port: number) => readonly HostPort[],
+    options: { readonly ipv6?: boolean } = {},
+  ): Promise<Task> {
     const node = this.nodes[nodeIndex - 1]!;
     const number = ++this.#taskCount;
     const own = this.#backend === 'nftables';
@@ -98,7 +106,8 @@ export class MeshCluster {
     const taskId = `${String(number).padStart(12, 't')}rest`;
     const address = own ? `10.240.${nodeIndex}.${1 + number}` : node.peer.address;
     const port = own ? 80 : 20_000 + number;
-    const task = { ...host, taskId, node, address, port };
+    const ipv6 = own && options.ipv6 !== false;
+    const task = { ...host, taskId, node, address, port, ipv6 };
     this.#tasks.push(task);
     await node.agent.attach({
       taskId,
@@ -106,7 +115,11 @@ export class MeshCluster {
       netns: host.path,
       ...(hostPorts === undefined ? {} : { hostPorts: hostPorts(port) }),
     });
-    await host.agent.serve({ name: taskId, port, ...(own ? {} : { host: address }) });
+    await host.agent.serve({
+      name: taskId,
+      port,
+      ...(own ? (ipv6 ? {} : { host: '0.0.0.0' }) : { host: address }),
+    });
     return task;
   }
 
@@ -130,8 +143,9 @@ export class MeshCluster {
   /** Sets who is behind a port, on all nodes. */
   async publish(
     publishedPort: number,
-    tasks: readonly Task[],
+    tasks: readonly (Task & { readonly weight?: number })[],
     protocol: PortProtocol = 'tcp',
+    options: Partial<MeshPort> = {},
   ): Promise<void> {
     this.#ports = [
       ...this.#ports.filter(
@@ -141,11 +155,14 @@ export class MeshCluster {
         protocol,
         publishedPort,
         serviceId: `service${publishedPort}`,
+        ...options,
         endpoints: tasks.map((task) => ({
           taskId: task.taskId,
           nodeId: task.node.peer.nodeId,
           address: task.address,
           port: task.port,
+          ...(task.ipv6 ? { ipv6: true } : {}),
+          ...(task.weight === undefined ? {} : { weight: task.weight }),
         })),
       },
     ];

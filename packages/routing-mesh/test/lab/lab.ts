@@ -8,6 +8,9 @@ import type { Orders } from './protocol.js';
 const SYSTEM_PATH = '/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin';
 const AGENT = fileURLToPath(new URL('./agent.js', import.meta.url));
 
+/** Of hosts, followed by the last part of their IPv4 address: the range for benchmarks (RFC 5180). */
+export const LAB_IPV6 = '2001:2::';
+
 /** A process inside a namespace. Each order is a method; failures keep message and code. */
 export type AgentOf<O> = {
   [K in keyof O]: O[K] extends (...args: infer A) => infer R
@@ -62,8 +65,10 @@ export class MeshLab {
       `ip link add ${port} type veth peer name eth0 netns ${netns} && ip link set ${port} master br0 up`,
     );
     this.sh(netns, `ip link set lo up; ip addr add ${address}/24 dev eth0; ip link set eth0 up`);
+    const last = address.slice(address.lastIndexOf('.') + 1);
+    this.sh(netns, `ip -6 addr add ${LAB_IPV6}${last}/64 dev eth0 nodad`);
     // Otherwise refusals of UDP beyond six in a row to one client are silent, and tests wait for one.
-    this.sh(netns, 'sysctl -qw net.ipv4.icmp_ratelimit=0');
+    this.sh(netns, 'sysctl -qw net.ipv4.icmp_ratelimit=0 net.ipv6.icmp.ratelimit=0');
     return { netns, path: `/run/netns/${netns}`, agent: await this.agent(netns) };
   }
 

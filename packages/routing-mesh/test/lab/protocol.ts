@@ -17,6 +17,7 @@ export interface Destination {
   readonly host: string;
   readonly port: number;
   readonly localPort?: number;
+  readonly localAddress?: string;
   readonly timeoutMs?: number;
 }
 
@@ -42,6 +43,7 @@ export interface Orders {
   retain(taskIds: readonly string[]): void;
   connections(task: TaskSockets): number;
   listens(task: TaskSockets): boolean;
+  servesIpv6(task: TaskSockets): boolean;
   conflicts(): readonly PortConflict[];
   /** Told so far. */
   refusals(): readonly TaskRefusals[];

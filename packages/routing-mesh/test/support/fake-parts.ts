@@ -39,6 +39,7 @@ export class FakeParts {
   readonly parts: MeshParts = {
     backend: 'nftables',
     tunnel: {
+      ipv6Addresses: [],
       mtuBytes: 1450,
       start: () => this.#call('tunnel.start'),
       reach: async (peers) => {
@@ -79,6 +80,7 @@ export class FakeParts {
       },
       detach: (ids) => this.#call(`balancer.detach ${ids.join(' ')}`),
       holds: () => false,
+      servesIpv6: () => false,
       unserved: this.unserved,
       retry: () => this.#call('balancer.retry'),
       cut: (addresses) => this.#call(`balancer.cut ${addresses.join(' ')}`),
@@ -101,7 +103,7 @@ export class FakeParts {
     programs: {
       find: async (ports) => new Map([...this.taken].filter(([port]) => ports.has(port))),
     },
-    probe: { connections: async () => 3, listens: async () => true },
+    probe: { connections: async () => 3, listens: async () => true, listensIpv6: async () => true },
     transaction: {
       describe: async () => undefined,
       start: async () => {

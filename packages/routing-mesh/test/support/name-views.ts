@@ -49,6 +49,7 @@ export function plainView(plan: ViewPlan): PlainView {
     index: 1,
     address: ip('198.18.0.1'),
     subnet: '10.240.1.0/24' as never,
+    addressesV6: [],
     down: false,
     userspace: false,
   };

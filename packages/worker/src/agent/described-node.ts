@@ -48,6 +48,7 @@ export class DescribedNode {
       ),
       MeshBackend: mesh.backend,
       PortConflicts: mesh.conflicts,
+      Ipv6Addresses: mesh.ipv6Addresses,
       Program: PROGRAM,
       ...this.#extras,
     });

@@ -7,6 +7,7 @@ import {
   ENGINE_LABEL_LIMIT_BYTES,
   type Labels,
   type LogLine,
+  NODE_IPV6_LIMIT,
   type NodeDescription,
   PORT_CONFLICTS_LIMIT,
   portConfigShape,
@@ -58,6 +59,7 @@ export function reportableDescription(description: NodeDescription): NodeDescrip
       | 'Program'
       | 'ListenPort'
       | 'PortConflicts'
+      | 'Ipv6Addresses'
     >
   >({
     TLSInfo: tryRead(tlsInfoShape, description.TLSInfo),
@@ -67,6 +69,7 @@ export function reportableDescription(description: NodeDescription): NodeDescrip
     Program: tryRead(programShape, description.Program),
     ListenPort: tryRead(shape.port, description.ListenPort),
     PortConflicts: conflictsOf(description.PortConflicts),
+    Ipv6Addresses: ipv6Of(description.Ipv6Addresses),
   });
   let labels = Engine?.Labels === undefined ? undefined : labelsOf(Engine.Labels);
   let plugins = Engine?.Plugins === undefined ? undefined : pluginsOf(Engine.Plugins);
@@ -118,6 +121,14 @@ function capabilitiesOf(words: unknown): readonly string[] | undefined {
     .flatMap((word: unknown) => tryRead(capabilityShape, word) ?? []);
 }
 
+/** Undefined without any, as on a node of a version that did not report them. */
+function ipv6Of(addresses: NodeDescription['Ipv6Addresses']) {
+  if (addresses === undefined || addresses.length === 0) return undefined;
+  return addresses
+    .slice(0, NODE_IPV6_LIMIT)
+    .flatMap((address) => tryRead(shape.ipAddress, address) ?? []);
+}
+
 /** Undefined without any, as on a node that never had one. */
 function conflictsOf(conflicts: NodeDescription['PortConflicts']) {
   if (conflicts === undefined || conflicts.length === 0) return undefined;
@@ -162,6 +173,7 @@ export function reportableStatus(status: TaskStatus, nowMs: number): TaskStatus 
         ? undefined
         : { Ports: ports.Ports.flatMap((port) => tryRead(portConfigShape, port) ?? []) },
     Ready: tryRead(shape.flag, status.Ready),
+    Ipv6: tryRead(shape.flag, status.Ipv6),
     Address: tryRead(shape.ipAddress, status.Address),
     AppliedAt: undefined,
   });

@@ -3,16 +3,19 @@ import { RETRY_MS } from './limits.js';
 import type { ObservedTask } from './observed-task.js';
 import type { TaskHost } from './task-host.js';
 import type { TaskMesh } from './task-mesh.js';
+import { TaskIpv6 } from './task-ipv6.js';
 import { notListening, socketsOf, untilListening } from './task-sockets.js';
 
 /** Finds out whether one task listens on its ports, which decides about its traffic. */
 export class TaskListening {
   readonly #observed: ObservedTask;
   readonly #host: TaskHost;
+  readonly #ipv6: TaskIpv6;
 
   constructor(observed: ObservedTask, host: TaskHost) {
     this.#observed = observed;
     this.#host = host;
+    this.#ipv6 = new TaskIpv6(observed, host);
   }
 
   /** Reports RUNNING at once; whether the task listens only decides about traffic. */
@@ -24,12 +27,15 @@ export class TaskListening {
     );
     if (sockets === undefined) {
       this.#observed.set({ State: 'running', Message: message, ...this.#observed.pid });
+      void this.#ipv6.watch();
       return;
     }
     const Ready = await this.#listens(sockets);
     const Message = Ready ? message : notListening(this.#observed.task, this.#observed.status);
-    this.#observed.set({ State: 'running', Message, Ready, ...this.#observed.pid });
+    const ipv6 = Ready ? await this.#ipv6.look() : {};
+    this.#observed.set({ State: 'running', Message, Ready, ...ipv6, ...this.#observed.pid });
     if (!Ready) this.watch();
+    else if (ipv6.Ipv6 !== true) void this.#ipv6.watch();
   }
 
   async #listens(sockets: Parameters<TaskMesh['listens']>[0]): Promise<boolean> {
@@ -52,7 +58,11 @@ export class TaskListening {
       this.#observed.status,
       runtime.pid(this.#observed.task.ID),
     );
-    if (sockets === undefined || this.#observed.status.Ready !== false) return;
+    if (sockets === undefined || this.#observed.status.Ready !== false) {
+      // A mesh of this run has to know it too.
+      void this.#ipv6.watch();
+      return;
+    }
     const goesOn = (): boolean =>
       this.#observed.status.State === 'running' &&
       !this.#observed.unwanted.aborted &&
@@ -60,7 +70,11 @@ export class TaskListening {
     const watch = async (): Promise<void> => {
       try {
         const listens = await untilListening(mesh, sockets, clock, goesOn);
-        if (listens && goesOn()) this.#observed.set({ Message: 'running', Ready: true });
+        if (!listens || !goesOn()) return;
+        const ipv6 = await this.#ipv6.look();
+        if (!goesOn()) return;
+        this.#observed.set({ Message: 'running', Ready: true, ...ipv6 });
+        if (ipv6.Ipv6 !== true) void this.#ipv6.watch();
       } catch (error) {
         const why = messageOf(error);
         this.#observed.set({

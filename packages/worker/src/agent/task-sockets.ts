@@ -52,6 +52,27 @@ export function socketsOf(
   };
 }
 
+/**
+ * What the mesh needs to look for sockets of IPv6; undefined when the task publishes neither TCP nor UDP, or has no
+ * address of its own.
+ */
+export function ipv6SocketsOf(
+  task: Task,
+  { Address }: TaskStatus,
+  pid: number | undefined,
+): TaskSockets | undefined {
+  const addresses = taskAddresses(task);
+  const ports = task.Endpoint.Ports.filter(({ Protocol }) => Protocol !== 'sctp');
+  if (pid === undefined || Address !== undefined) return undefined;
+  if (addresses.length === 0 || ports.length === 0) return undefined;
+  return {
+    taskId: task.ID,
+    pid,
+    addresses,
+    ports: ports.map((port) => ({ protocol: port.Protocol, port: port.TargetPort })),
+  };
+}
+
 /** "running, but not listening on port 80/tcp yet: it gets no traffic". */
 export function notListening(task: Task, status: TaskStatus): string {
   const names = listenPorts(task, status).map(portName);

@@ -18,6 +18,7 @@ export interface StatusChange {
   readonly Message: string;
   readonly Err?: string;
   readonly Ready?: boolean;
+  readonly Ipv6?: boolean;
   readonly PID?: number;
   readonly ExitCode?: number;
   readonly prepared?: PreparedTask;
@@ -44,6 +45,7 @@ export function nextStatus(status: TaskStatus, change: StatusChange, nowMs: numb
     Message: cutText(change.Message, STATUS_MESSAGE_LIMIT_BYTES),
     ...(change.Err === undefined ? {} : { Err: cutText(change.Err, STATUS_ERR_LIMIT_BYTES) }),
     ...(change.Ready === undefined ? {} : { Ready: change.Ready }),
+    ...(change.Ipv6 === undefined ? {} : { Ipv6: change.Ipv6 }),
     ...(Object.keys(container).length === 0 ? {} : { ContainerStatus: container }),
     ...(prepared?.address === undefined ? {} : { Address: prepared.address }),
     // Nothing leads to a task that has ended.

@@ -110,10 +110,11 @@ export function withHostPorts(
 
 /** Ports that the task's own host publishes for it, for the mesh. */
 export function hostPorts(task: Task): readonly HostPort[] {
-  return hostPublished(task).map(({ Protocol, PublishedPort = 0, TargetPort }) => ({
+  return hostPublished(task).map(({ Protocol, PublishedPort = 0, TargetPort, HostIP }) => ({
     protocol: Protocol,
     publishedPort: PublishedPort,
     targetPort: TargetPort,
+    ...(HostIP !== undefined && { hostIp: HostIP }),
   }));
 }
 

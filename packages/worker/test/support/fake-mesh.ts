@@ -91,4 +91,11 @@ export class FakeMesh implements TaskMesh {
     this.looks.push(`listens ${task.taskId}`);
     return this.listening;
   }
+
+  readonly ipv6Addresses = [];
+  servesOverIpv6 = false;
+
+  async servesIpv6(): Promise<boolean> {
+    return this.servesOverIpv6;
+  }
 }

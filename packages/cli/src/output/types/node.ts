@@ -66,6 +66,7 @@ const DESCRIPTION = struct<NodeDescription>(
     Program: pointerTo(PROGRAM),
     ListenPort: INT,
     PortConflicts: sliceOf(PORT_CONFLICT),
+    Ipv6Addresses: STRINGS,
   },
   {
     ours: [
@@ -75,6 +76,7 @@ const DESCRIPTION = struct<NodeDescription>(
       'Program',
       'ListenPort',
       'PortConflicts',
+      'Ipv6Addresses',
     ],
   },
 );

@@ -100,13 +100,18 @@ const UPDATE_CONFIG = struct<UpdateConfig>('UpdateConfig', {
 });
 
 const PORTS = sliceOf(
-  struct<PortConfig>('PortConfig', {
-    Name: STRING,
-    Protocol: STRING,
-    TargetPort: INT,
-    PublishedPort: INT,
-    PublishMode: STRING,
-  }),
+  struct<PortConfig>(
+    'PortConfig',
+    {
+      Name: STRING,
+      Protocol: STRING,
+      TargetPort: INT,
+      PublishedPort: INT,
+      PublishMode: STRING,
+      HostIP: STRING,
+    },
+    { ours: ['HostIP'] },
+  ),
 );
 
 const ALLOW = sliceOf(
@@ -116,11 +121,18 @@ const ALLOW = sliceOf(
   }),
 );
 
-const ENDPOINT_SPEC = struct<EndpointSpec>('EndpointSpec', {
-  Mode: STRING,
-  Ports: PORTS,
-  Allow: ALLOW,
-});
+const ENDPOINT_SPEC = struct<EndpointSpec>(
+  'EndpointSpec',
+  {
+    Mode: STRING,
+    Ports: PORTS,
+    Allow: ALLOW,
+    Affinity: STRING,
+    TrafficPolicy: STRING,
+    RevisionWeight: pointerTo(INT),
+  },
+  { ours: ['Allow', 'Affinity', 'TrafficPolicy', 'RevisionWeight'] },
+);
 
 const JOB = struct<ServiceModes['ReplicatedJob']>('ReplicatedJob', {
   MaxConcurrent: pointerTo(INT),

@@ -15,6 +15,7 @@ import {
   type ServiceSpec,
   serviceFilters,
   storedServiceSpec,
+  withKeptOptions,
 } from '@swarm/api';
 import { flagOf, parseJson, sendEmpty, sendJson } from '@swarm/http';
 import { removalWait, removeUnreadable } from '../../orchestrator/service-removal.js';
@@ -296,7 +297,9 @@ function updatedSpec(
   sentAuth: string | undefined,
   authFrom: string,
 ): ServiceSpec {
-  const given = storedServiceSpec(input, service.Spec.Name);
+  const { EndpointSpec: endpoint = {} } = input;
+  const EndpointSpec = withKeptOptions(endpoint, service.Spec.EndpointSpec);
+  const given = storedServiceSpec({ ...input, EndpointSpec }, service.Spec.Name);
   checkServiceSpec(given, checkConstraints);
   const spec = withNetworkIds(view, given);
   const kept = authFrom === 'previous-spec' ? previousSpec(view, service) : service.Spec;

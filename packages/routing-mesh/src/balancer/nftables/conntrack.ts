@@ -1,4 +1,4 @@
-import { type IpAddress, isLoopback, isPort, parseIpAddress, Subnet } from '@swarm/api';
+import { type IpAddress, isIpv6, isLoopback, isPort, parseIpAddress, Subnet } from '@swarm/api';
 import { CommandError, type RunCommand } from '../../kernel/command.js';
 import { isWord, type Word, words } from '../../kernel/words.js';
 
@@ -6,6 +6,10 @@ import { isWord, type Word, words } from '../../kernel/words.js';
 const PARALLEL = 4;
 /** Attempts at a deletion during which flows end by themselves. */
 const DELETE_TRIES = 5;
+
+type Family = 'ipv4' | 'ipv6';
+/** It looks at IPv4 flows unless it is told otherwise. */
+const INET6 = ['-f', 'ipv6'];
 
 /** Where a connection actually goes: the source of its replies. */
 export interface Flow {
@@ -55,14 +59,20 @@ export function* parsePlainFlows(listing: string): Generator<PlainFlow> {
  */
 export class Conntrack {
   readonly #run: RunCommand;
+  readonly #families: readonly Family[];
 
-  constructor(run: RunCommand) {
+  /** @param hasIpv6 whether anything is translated to IPv6 */
+  constructor(run: RunCommand, { hasIpv6 = false }: { readonly hasIpv6?: boolean } = {}) {
     this.#run = run;
+    this.#families = hasIpv6 ? ['ipv4', 'ipv6'] : ['ipv4'];
   }
 
   /** Forgets the flows of a protocol that go to this address and port. */
   async forgetFlows({ protocol, address, port }: Flow): Promise<void> {
-    await this.delete(words`-p ${protocol} --reply-src ${address} --reply-port-src ${port}`);
+    await this.delete(
+      address,
+      words`-p ${protocol} --reply-src ${address} --reply-port-src ${port}`,
+    );
   }
 
   /** Forgets all flows to these addresses. */
@@ -71,14 +81,14 @@ export class Conntrack {
       await Promise.all(
         addresses
           .slice(i, i + PARALLEL)
-          .map((address) => this.delete(words`--reply-src ${address}`)),
+          .map((address) => this.delete(address, words`--reply-src ${address}`)),
       );
     }
   }
 
   /** Forgets every translated flow that `isStale`. conntrack has no such filter, so this lists all flows first. */
   async forgetMatching(isStale: (flow: Flow) => boolean): Promise<void> {
-    const listing = await this.#run('conntrack', ['-L', '--dst-nat']);
+    const listing = await this.#list(['--dst-nat']);
     const seen = new Set<string>();
     for (const flow of parseFlows(listing)) {
       const key = `${flow.protocol} ${flow.address} ${flow.port}`;
@@ -97,7 +107,7 @@ export class Conntrack {
     if (ports.size === 0) return;
     const [first] = ports;
     const only = ports.size === 1 ? words`--orig-port-dst ${first!}` : [];
-    const listing = await this.#run('conntrack', ['-L', '-p', 'udp', ...only]);
+    const listing = await this.#list(['-p', 'udp', ...only]);
     const found = new Map<string, PlainFlow>();
     for (const flow of parsePlainFlows(listing)) {
       if (!ports.has(flow.port) || isLoopback(flow.address)) continue;
@@ -105,29 +115,57 @@ export class Conntrack {
     }
     if (found.size === 0) return;
     const own = await this.#localNetworks();
-    const filters = [...found.values()]
-      .filter(({ address }) => own.some((network) => network.offsetOf(address) !== undefined))
-      .map(
-        ({ address, port }) =>
-          words`-p udp --orig-dst ${address} --orig-port-dst ${port} --reply-src ${address}`,
+    const flows = [...found.values()].filter(({ address }) =>
+      own.some((network) => network.offsetOf(address) !== undefined),
+    );
+    for (let i = 0; i < flows.length; i += PARALLEL) {
+      await Promise.all(
+        flows
+          .slice(i, i + PARALLEL)
+          .map(({ address, port }) =>
+            this.delete(
+              address,
+              words`-p udp --orig-dst ${address} --orig-port-dst ${port} --reply-src ${address}`,
+            ),
+          ),
       );
-    for (let i = 0; i < filters.length; i += PARALLEL) {
-      await Promise.all(filters.slice(i, i + PARALLEL).map((filter) => this.delete(filter)));
     }
   }
 
   /** What this host takes packets for: its addresses, and whole networks that are routed to itself. */
   async #localNetworks(): Promise<readonly Subnet[]> {
-    const listing = await this.#run('ip', words`-j -4 route show table local type local`);
-    const routes = JSON.parse(listing === '' ? '[]' : listing) as readonly { dst: string }[];
-    return routes.flatMap(({ dst }) => Subnet.parse(dst.includes('/') ? dst : `${dst}/32`) ?? []);
+    const networks: Subnet[] = [];
+    for (const family of this.#families) {
+      const [option, alone] = family === 'ipv4' ? (['-4', 32] as const) : (['-6', 128] as const);
+      const args = ['-j', option, ...words`route show table local type local`];
+      const listing = await this.#run('ip', args);
+      const routes = JSON.parse(listing === '' ? '[]' : listing) as readonly { dst: string }[];
+      for (const { dst } of routes) {
+        const network = Subnet.parse(dst.includes('/') ? dst : `${dst}/${alone}`);
+        if (network !== undefined) networks.push(network);
+      }
+    }
+    return networks;
   }
 
-  /** Deletes the entries that a filter of `conntrack -D` names, if there are any. */
-  async delete(filter: readonly string[]): Promise<void> {
+  /** Flows of every family that is translated. */
+  async #list(filter: readonly string[]): Promise<string> {
+    const listings = await Promise.all(
+      this.#families.map((family) =>
+        this.#run('conntrack', ['-L', ...(family === 'ipv4' ? [] : INET6), ...filter]),
+      ),
+    );
+    return listings.join('\n');
+  }
+
+  /**
+   * Deletes the entries that a filter of `conntrack -D` names, if there are any.
+   * @param address one of the filter: it says which family
+   */
+  async delete(address: IpAddress, filter: readonly string[]): Promise<void> {
     for (let tries = 1; ; tries += 1) {
       try {
-        await this.#run('conntrack', ['-D', ...filter]);
+        await this.#run('conntrack', ['-D', ...(isIpv6(address) ? INET6 : []), ...filter]);
         return;
       } catch (error) {
         if (!(error instanceof CommandError)) throw error;

@@ -1,9 +1,16 @@
-import { FIRST_ENDPOINT_ID, LAST_ENDPOINT_ID, TUNNEL_DEVICE } from '../../layout.js';
+import {
+  FIRST_ENDPOINT_ID,
+  LAST_ENDPOINT_ID,
+  type TableFamily,
+  TUNNEL_DEVICE,
+} from '../../layout.js';
 import type { ElementChanges } from '../../table/element-changes.js';
 import { chainText } from '../../table/ruleset.js';
 import type { SectionRules, TablePlace, TableSection } from '../../table/table-section.js';
+import { MAGLEV_PLACES } from '../maglev.js';
 import { EMPTY_MODEL, type Model } from './model.js';
 import { portChanges } from './port-changes.js';
+import { SLOT_OFFSETS } from './slot-offsets.js';
 import { SLOTS_NARROW, SLOTS_WIDE } from './slots.js';
 
 /** How long an endpoint that refused or did not answer gets no new connections while there are others. */
@@ -12,16 +19,20 @@ const SUSPECT_S = 5;
 const TRIED_S = 10;
 /** A second SYN of one connection within this time means that the endpoint of the first did not answer. */
 const ATTEMPT_MS = 1500;
+/** Of the hash of a client's address: all nodes must have the same. */
+const CLIENT_SEED = 0x73776172;
 /** Draws of an endpoint before taking one although it is suspected. */
 const DRAWS = 5;
 /** Limits how much kernel memory a flood of refused connections can take. */
 const DYNAMIC_SET_SIZE = 65535;
+const DYNAMIC = `size ${DYNAMIC_SET_SIZE}; flags dynamic,timeout;`;
 
 /**
  * The table's part for published ports. No rule names a service: only set elements change with services.
  *
  * - `dispatch`, `draw_*`, `take`: a random slot of the port gives an endpoint id, the id gives the address.
  *   The source address stays the client's.
+ * - `draw_client`: the same by the client's address, for ports with affinity.
  * - `attempts`: which endpoint a connection was sent to a moment ago. A repeated SYN means no answer, so its
  *   endpoint becomes suspected: a host that died costs few clients a second, even while no manager is there
  *   to report it.
@@ -46,29 +57,56 @@ export class DnatSection implements TableSection {
     this.#told = this.#wanted;
   }
 
-  rules({ ingressNetwork }: TablePlace): SectionRules {
+  rules({ ingressNetwork, family }: TablePlace): SectionRules {
+    const inV6 = (...lines: readonly string[]) => (family === 'inet' ? lines : []);
     const published = 'fib daddr type local meta l4proto . th dport';
+    const v4 = `meta nfproto ipv4 ${published}`;
+    const v6 = `meta nfproto ipv6 ${published}`;
     const refused =
       'ct direction reply ct status dnat tcp flags & (rst|fin|syn) == rst ct status ! assured ct mark @multi jump refused';
+    const drawn = drawChains(family);
     return {
-      sets: SETS,
-      chains:
-        chainText('admit', [`${published} @closed goto refuse`]) +
+      sets: [...SETS, ...inV6(...SETS_V6)],
+      chains: [
+        chainText('admit', [`${v4} @closed goto refuse`, ...inV6(`${v6} @closed_v6 goto refuse`)]),
         chainText('refuse', [
           'meta l4proto tcp reject with tcp reset',
-          'reject with icmp port-unreachable',
-        ]) +
-        draws('narrow', SLOTS_NARROW) +
-        draws('wide', SLOTS_WIDE) +
-        chainText('take', TAKE) +
-        chainText('refused', REFUSED),
+          family === 'inet'
+            ? 'reject with icmpx port-unreachable'
+            : 'reject with icmp port-unreachable',
+        ]),
+        ...inV6(
+          chainText('silent_v6', SUSPECT_SILENT_V6),
+          ...ENTRIES_V6.map(([set, draw]) =>
+            chainText(`enter_${set}`, ['jump silent_v6', `goto ${draw}`]),
+          ),
+        ),
+        ...drawn.map(({ name, lines }) => chainText(name, lines)),
+        chainText('take', [
+          'ct mark set meta mark',
+          'meta mark set 0',
+          ...TAKE,
+          ...lead('ip', 'endpoints'),
+          ...inV6(...TAKE_V6),
+        ]),
+        chainText('refused', [
+          ...inV6('meta nfproto ipv6 goto refused_v6'),
+          ...forgive('ip', 'tried_once', 'tried_twice'),
+        ]),
+        ...inV6(chainText('refused_v6', forgive('ip6', 'tried_once_v6', 'tried_twice_v6'))),
+      ].join(''),
       rules: {
         origin: [`iifname != { "${TUNNEL_DEVICE}", "lo" } ct state new jump admit`],
-        origin_local: ['ip daddr != 127.0.0.0/8 ct state new jump admit'],
+        origin_local: [
+          'ip daddr != 127.0.0.0/8 ct state new jump admit',
+          ...inV6('ip6 daddr != ::1 ct state new jump admit'),
+        ],
         dispatch: [
-          `meta l4proto tcp meta mark set ip saddr . tcp sport . tcp dport map @attempts add @suspects { meta mark timeout ${SUSPECT_S}s }`,
-          `${published} @narrow goto draw_narrow_1`,
-          `${published} @wide goto draw_wide_1`,
+          SUSPECT_SILENT,
+          `${v4} @sticky goto draw_client`,
+          `${v4} @narrow goto draw_narrow_1`,
+          `${v4} @wide goto draw_wide_1`,
+          ...inV6(...ENTRIES_V6.map(([set]) => `${v6} @${set} goto enter_${set}`)),
         ],
         forwarded: [refused],
         received: [refused],
@@ -77,10 +115,9 @@ export class DnatSection implements TableSection {
         ],
       },
       referred: [
-        ...['refuse', 'refused', 'take'],
-        ...['narrow', 'wide'].flatMap((kind) =>
-          Array.from({ length: DRAWS }, (_, i) => `draw_${kind}_${DRAWS - i}`),
-        ),
+        ...['refuse', ...inV6('refused_v6'), 'refused', 'take'],
+        ...drawn.map(({ name }) => name).reverse(),
+        ...inV6('silent_v6', ...ENTRIES_V6.map(([set]) => `enter_${set}`)),
         'admit',
       ],
     };
@@ -88,46 +125,148 @@ export class DnatSection implements TableSection {
 }
 
 const SETS: readonly string[] = [
-  'set narrow { type inet_proto . inet_service; }',
-  'set wide { type inet_proto . inet_service; }',
-  'set closed { type inet_proto . inet_service; }',
+  ...['narrow', 'wide', 'closed', 'sticky'].map(portSet),
   'map slots { type inet_proto . inet_service . mark : mark; }',
   'map endpoints { type mark : ipv4_addr . inet_service; }',
   'set multi { type mark; }',
-  `set suspects { type mark; size ${DYNAMIC_SET_SIZE}; flags dynamic,timeout; }`,
-  `set tried_once { type ipv4_addr . inet_service; size ${DYNAMIC_SET_SIZE}; flags dynamic,timeout; }`,
-  `set tried_twice { type ipv4_addr . inet_service; size ${DYNAMIC_SET_SIZE}; flags dynamic,timeout; }`,
-  `map attempts { type ipv4_addr . inet_service . inet_service : mark; size ${DYNAMIC_SET_SIZE}; flags dynamic,timeout; }`,
+  `set suspects { type mark; ${DYNAMIC} }`,
+  ...clientSets('ipv4_addr', ''),
+  `map attempts { type ipv4_addr . inet_service . inet_service : mark; ${DYNAMIC} }`,
 ];
+
+const SETS_V6: readonly string[] = [
+  ...['narrow_v6', 'wide_v6', 'closed_v6', 'sticky_v6'].map(portSet),
+  ...['narrow_own', 'wide_own', 'sticky_own'].map(portSet),
+  'map endpoints_v6 { type mark : ipv6_addr . inet_service; }',
+  ...clientSets('ipv6_addr', '_v6'),
+  `map attempts_v6 { type mark : mark; ${DYNAMIC} }`,
+];
+
+function portSet(name: string): string {
+  return `set ${name} { type inet_proto . inet_service; }`;
+}
+
+/** What is remembered of clients for seconds. */
+function clientSets(type: string, suffix: string): readonly string[] {
+  return [
+    `set tried_once${suffix} { type ${type} . inet_service; ${DYNAMIC} }`,
+    `set tried_twice${suffix} { type ${type} . inet_service; ${DYNAMIC} }`,
+  ];
+}
+
+const SUSPECT_SILENT = `meta l4proto tcp meta mark set ip saddr . tcp sport . tcp dport map @attempts add @suspects { meta mark timeout ${SUSPECT_S}s }`;
+
+/**
+ * The same for IPv6: nft 1.0.6 has no room for such a long key beside a value, so a hash of it is the key. Only
+ * for published ports, as the mark holds the hash.
+ */
+const SUSPECT_SILENT_V6: readonly string[] = [
+  'meta l4proto != tcp return',
+  `meta mark set ${attemptV6()}`,
+  `meta mark set meta mark map @attempts_v6 add @suspects { meta mark timeout ${SUSPECT_S}s }`,
+];
+
+function attemptV6(): string {
+  return `jhash ip6 saddr . tcp sport . tcp dport mod 0xffffffff seed ${hex(CLIENT_SEED)}`;
+}
+
+/** The sets of ports of IPv6, in the order of dispatch, each with the chain that draws for them. */
+const ENTRIES_V6 = [
+  ['sticky_v6', 'draw_client_v6'],
+  ['narrow_v6', 'draw_narrow_1'],
+  ['wide_v6', 'draw_wide_1'],
+  ['sticky_own', 'draw_client_own'],
+  ['narrow_own', 'draw_narrow_own_1'],
+  ['wide_own', 'draw_wide_own_1'],
+] as const;
 
 const TAKE: readonly string[] = [
-  'ct mark set meta mark',
-  'meta mark set 0',
   `meta l4proto tcp update @attempts { ip saddr . tcp sport . tcp dport timeout ${ATTEMPT_MS}ms : ct mark }`,
-  'meta l4proto tcp dnat ip addr . port to ct mark map @endpoints',
-  'meta l4proto udp dnat ip addr . port to ct mark map @endpoints',
-  'meta l4proto sctp dnat ip addr . port to ct mark map @endpoints',
 ];
 
-const REFUSED: readonly string[] = [
-  'ip daddr . tcp dport @tried_twice return',
-  `ip daddr . tcp dport @tried_once add @tried_twice { ip daddr . tcp dport timeout ${TRIED_S}s } add @suspects { ct mark timeout ${SUSPECT_S}s } drop`,
-  `add @tried_once { ip daddr . tcp dport timeout ${TRIED_S}s } add @suspects { ct mark timeout ${SUSPECT_S}s } drop`,
+const TAKE_V6: readonly string[] = [
+  `meta nfproto ipv6 meta l4proto tcp meta mark set ${attemptV6()}`,
+  `meta nfproto ipv6 meta l4proto tcp update @attempts_v6 { meta mark timeout ${ATTEMPT_MS}ms : ct mark }`,
+  'meta mark set 0',
+  ...lead('ip6', 'endpoints_v6'),
 ];
+
+/** nft takes the port only after a protocol. */
+function lead(ip: 'ip' | 'ip6', endpoints: string): string[] {
+  const nfproto = ip === 'ip' ? 'ipv4' : 'ipv6';
+  return ['tcp', 'udp', 'sctp'].map(
+    (protocol) =>
+      `meta nfproto ${nfproto} meta l4proto ${protocol} dnat ${ip} addr . port to ct mark map @${endpoints}`,
+  );
+}
+
+/** A client that is refused tries again, twice in a while; then it hears of it. */
+function forgive(ip: 'ip' | 'ip6', once: string, twice: string): readonly string[] {
+  const client = `${ip} daddr . tcp dport`;
+  const suspect = `add @suspects { ct mark timeout ${SUSPECT_S}s }`;
+  return [
+    `${client} @${twice} return`,
+    `${client} @${once} add @${twice} { ${client} timeout ${TRIED_S}s } ${suspect} drop`,
+    `add @${once} { ${client} timeout ${TRIED_S}s } ${suspect} drop`,
+  ];
+}
+
+interface Chain {
+  readonly name: string;
+  readonly lines: readonly string[];
+}
+
+/**
+ * The chains that draw, each before those it leads to: by the client's address, and where that leads to an
+ * endpoint that refused recently, at random.
+ */
+function drawChains(family: TableFamily): readonly Chain[] {
+  const { client, clientV6, random, randomV6 } = SLOT_OFFSETS;
+  const atRandom = [...draws('narrow', SLOTS_NARROW, random), ...draws('wide', SLOTS_WIDE, random)];
+  const ipv4 = byClient('draw_client', 'ip', client, '');
+  if (family === 'ip') return [...ipv4, ...atRandom];
+  return [
+    ...ipv4,
+    ...byClient('draw_client_v6', 'ip6', client, '_v6'),
+    ...byClient('draw_client_own', 'ip6', clientV6, '_own'),
+    ...atRandom,
+    ...draws('narrow_own', SLOTS_NARROW, randomV6),
+    ...draws('wide_own', SLOTS_WIDE, randomV6),
+  ];
+}
+
+const SLOT = 'meta mark set meta l4proto . th dport . meta mark map @slots';
 
 /** Draws one endpoint at random; draws again if it refused recently. */
-function draws(kind: 'narrow' | 'wide', slots: number): string {
-  let text = '';
-  for (let draw = 1; draw <= DRAWS; draw++) {
-    text += chainText(`draw_${kind}_${draw}`, [
-      `meta mark set numgen random mod ${slots}`,
-      'meta mark set meta l4proto . th dport . meta mark map @slots',
+function draws(kind: string, slots: number, offset: number): Chain[] {
+  return Array.from({ length: DRAWS }, (_, at) => ({
+    name: `draw_${kind}_${at + 1}`,
+    lines: [
+      `meta mark set numgen random mod ${slots}${offset === 0 ? '' : ` offset ${offset}`}`,
+      SLOT,
       // nft resolves chain names within one batch, so the next chain may come later.
-      ...(draw === DRAWS ? [] : [`meta mark @suspects goto draw_${kind}_${draw + 1}`]),
+      ...(at + 1 === DRAWS ? [] : [`meta mark @suspects goto draw_${kind}_${at + 2}`]),
       'goto take',
-    ]);
-  }
-  return text;
+    ],
+  }));
+}
+
+/** The same client has the same place on every node: the seed is the same, and so are the tables. */
+function byClient(name: string, ip: 'ip' | 'ip6', offset: number, sets: string): Chain[] {
+  const port = 'meta l4proto . th dport';
+  const kind = sets === '_own' ? '_own' : '';
+  return [
+    {
+      name,
+      lines: [
+        `meta mark set jhash ${ip} saddr mod ${MAGLEV_PLACES} seed ${hex(CLIENT_SEED)} offset ${offset}`,
+        SLOT,
+        `meta mark @suspects ${port} @narrow${sets} goto draw_narrow${kind}_1`,
+        `meta mark @suspects ${port} @wide${sets} goto draw_wide${kind}_1`,
+        'goto take',
+      ],
+    },
+  ];
 }
 
 function hex(value: number): string {

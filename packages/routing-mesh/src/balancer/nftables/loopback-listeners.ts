@@ -10,8 +10,13 @@ import type { Sockets } from '../../kernel/sockets.js';
 import { TcpProxy } from '../userspace/tcp-proxy.js';
 import { UdpProxy } from '../userspace/udp-proxy.js';
 
-/** IPv4 loopback only, since the kernel translates the rest; all of IPv6, which it does not translate yet. */
-const BIND_ADDRESSES = ['127.0.0.1', '::'];
+/** A port, and where to listen on it. */
+export interface ListenedPort {
+  readonly protocol: PortProtocol;
+  readonly port: number;
+  /** Loopback addresses; of IPv6 all, for endpoints that are not reached over it. */
+  readonly addresses: readonly string[];
+}
 
 export interface LoopbackOptions {
   readonly sockets: Sockets;
@@ -29,6 +34,8 @@ export interface LoopbackOptions {
 export class LoopbackListeners {
   readonly #options: LoopbackOptions;
   readonly #proxies = new Map<PortKey, TcpProxy | UdpProxy>();
+  /** Where each listens. */
+  readonly #addresses = new Map<PortKey, string>();
   /** Ports whose failure has been reported. */
   readonly #failed = new Set<PortKey>();
   /** The node's own address on the mesh; no listeners before it is known. */
@@ -49,26 +56,31 @@ export class LoopbackListeners {
   }
 
   /** Listens on exactly these ports. Reports a port that cannot be bound and tries it again next time. */
-  async follow(
-    ports: readonly { readonly protocol: PortProtocol; readonly port: number }[],
-  ): Promise<void> {
+  async follow(ports: readonly ListenedPort[]): Promise<void> {
     const { target } = this;
     if (target === undefined) return;
-    const wanted = new Map(ports.map((port) => [portKey(port.protocol, port.port), port]));
+    const wanted = new Map(
+      ports
+        .filter(({ addresses }) => addresses.length > 0)
+        .map((port) => [portKey(port.protocol, port.port), port]),
+    );
     for (const [key, proxy] of this.#proxies) {
-      if (wanted.has(key)) continue;
+      if (wanted.get(key)?.addresses.join() === this.#addresses.get(key)) continue;
       this.#proxies.delete(key);
       this.#failed.delete(key);
       await proxy.drain();
     }
-    for (const [key, { protocol, port }] of wanted) {
+    for (const [key, { protocol, port, addresses }] of wanted) {
       if (protocol === 'sctp' || (this.#proxies.has(key) && !this.#failed.has(key))) continue;
-      const proxy = this.#proxies.get(key) ?? this.#create(protocol, port);
+      const proxy = this.#proxies.get(key) ?? this.#create(protocol, port, addresses);
       this.#proxies.set(key, proxy);
+      this.#addresses.set(key, addresses.join());
       try {
-        await proxy.update([{ nodeId: '', address: target, port }]);
+        await proxy.update([{ nodeId: '', address: target, port, name: '', weight: 1 }]);
         this.#failed.delete(key);
       } catch (error) {
+        // Another host has the address that the port is published on.
+        if ((error as NodeJS.ErrnoException).code === 'EADDRNOTAVAIL') continue;
         if (!this.#failed.has(key)) {
           this.#options.logger.error(
             { err: error, port: key },
@@ -85,9 +97,13 @@ export class LoopbackListeners {
     this.#proxies.clear();
   }
 
-  #create(protocol: 'tcp' | 'udp', port: number): TcpProxy | UdpProxy {
+  #create(
+    protocol: 'tcp' | 'udp',
+    port: number,
+    bindAddresses: readonly string[],
+  ): TcpProxy | UdpProxy {
     const { sockets, clock, random, udpIdleMs } = this.#options;
-    const common = { bindAddresses: BIND_ADDRESSES, port, sockets, clock, random };
+    const common = { bindAddresses, port, sockets, clock, random };
     return protocol === 'tcp'
       ? new TcpProxy(common)
       : new UdpProxy({ ...common, idleMs: udpIdleMs });

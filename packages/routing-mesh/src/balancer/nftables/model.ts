@@ -1,9 +1,20 @@
 import assert from 'node:assert/strict';
 import { type PortProtocol, portKey } from '@swarm/api';
-import { type Ipv4Address, parseIpv4 } from '../../address.js';
+import {
+  ingressIpv6,
+  type Ipv4Address,
+  type Ipv6Address,
+  nodeAddress,
+  parseIpv4,
+} from '../../address.js';
 import type { CheckedEndpoint, CheckedPeer, CheckedPort } from '../../checked.js';
 import type { BalancerSlice } from '../load-balancer.js';
 import { FIRST_ENDPOINT_ID, LAST_ENDPOINT_ID } from '../../layout.js';
+import { sameOptions } from '../../port-options.js';
+import { eligible } from '../traffic-policy.js';
+import { maglevTable } from '../maglev.js';
+import { type PortAccess, portAccess } from './port-access.js';
+import { weighty } from '../weights.js';
 import { MAX_ENDPOINTS_PER_PORT, shareSlots } from './slots.js';
 
 /** An endpoint with the id that this node gave it. */
@@ -12,8 +23,21 @@ export interface ModelEndpoint {
   readonly taskId: string;
   readonly nodeId: string;
   readonly address: Ipv4Address;
+  /** Undefined when it is not reached over IPv6. */
+  readonly addressV6: Ipv6Address | undefined;
   readonly port: number;
+  readonly weight: number;
 }
+
+/** How new connections of one family find their endpoints. */
+export interface Draw {
+  /** Owner of each slot of a random draw; its length is 0, 60 or 840. */
+  readonly slots: readonly number[];
+  /** Owner of each place of a client's draw by its address; empty without affinity. */
+  readonly places: readonly number[];
+}
+
+export const NO_DRAW: Draw = { slots: [], places: [] };
 
 /** A published port, with its slots assigned. */
 export interface ModelPort {
@@ -21,8 +45,11 @@ export interface ModelPort {
   readonly publishedPort: number;
   /** In order of id. */
   readonly endpoints: readonly ModelEndpoint[];
-  /** Owner of each slot; its length is 0, 60 or 840. */
-  readonly slots: readonly number[];
+  /** What clients of IPv4 are led by. */
+  readonly draw: Draw;
+  /** The same for IPv6: the same object when all endpoints are reached over both; empty when none is. */
+  readonly drawV6: Draw;
+  readonly access: PortAccess;
   /** What it was made from, to see quickly that a later state is the same. */
   readonly source: CheckedPort;
 }
@@ -49,10 +76,16 @@ export const EMPTY_MODEL: Model = {
  *
  * Skips endpoints of nodes that are not in `state.peers`, to which there is no route, and those at an IPv6
  * address, to which the kernel does not translate. Of more than 840 endpoints, each node uses a different 840,
- * starting at a place derived from `selfIndex`.
+ * starting at a place derived from its own index.
  */
-export function nextModel(previous: Model, state: BalancerSlice, selfIndex: number): Model {
+export function nextModel(
+  previous: Model,
+  state: BalancerSlice,
+  self: Pick<CheckedPeer, 'nodeId' | 'index' | 'subnet'>,
+): Model {
   const { peers } = state;
+  const { nodeId: selfId, index: selfIndex } = self;
+  const own = nodeAddress(self.subnet);
   const samePeers = sameKeys(previous.peers, peers);
   const used = new Set<number>();
   for (const port of previous.ports.values()) for (const { id } of port.endpoints) used.add(id);
@@ -70,44 +103,61 @@ export function nextModel(previous: Model, state: BalancerSlice, selfIndex: numb
   for (const port of state.ports) {
     const key = portKey(port.protocol, port.publishedPort);
     const before = previous.ports.get(key);
-    if (before !== undefined && samePeers && sameEndpoints(before.source, port)) {
+    if (before !== undefined && samePeers && sameSource(before.source, port)) {
       ports.set(key, before);
       continue;
     }
-    const wanted = choose(port.endpoints.filter(isUsable(peers)), selfIndex);
+    const usable = port.endpoints.filter(isUsable(peers));
+    const wanted = choose(eligible(usable, port.options.policy, selfId), selfIndex);
     const known = new Map(before?.endpoints.map((endpoint) => [identity(endpoint), endpoint]));
     const endpoints = wanted
-      .map(
-        (endpoint): ModelEndpoint =>
-          known.get(identity(endpoint)) ?? {
-            id: takeId(),
-            taskId: endpoint.taskId,
-            nodeId: endpoint.nodeId,
-            address: endpoint.address,
-            port: endpoint.port,
-          },
-      )
-      .sort((a, b) => a.id - b.id);
+      .map((endpoint): ModelEndpoint => {
+        const old = known.get(identity(endpoint));
+        const addressV6 = endpoint.ipv6 ? ingressIpv6(endpoint.address) : undefined;
+        const { taskId, nodeId, address, port: target, weight } = endpoint;
+        if (old !== undefined && old.addressV6 === addressV6 && old.weight === weight) return old;
+        const id = old?.id ?? takeId();
+        return { id, taskId, nodeId, address, addressV6, port: target, weight };
+      })
+      .sort((one, other) => one.id - other.id);
     const unchanged =
       before !== undefined &&
+      sameOptions(before.source.options, port.options) &&
       before.endpoints.length === endpoints.length &&
       endpoints.every((endpoint, i) => endpoint === before.endpoints[i]);
     if (unchanged) {
       ports.set(key, before);
       continue;
     }
+    const { hasAffinity } = port.options;
+    const draw = drawAmong(endpoints, hasAffinity, before?.draw);
+    const overV6 = endpoints.filter(({ addressV6 }) => addressV6 !== undefined);
+    const isShared = weighty(endpoints).every(({ addressV6 }) => addressV6 !== undefined);
+    const ownBefore = before?.drawV6 === before?.draw ? undefined : before?.drawV6;
     ports.set(key, {
       protocol: port.protocol,
       publishedPort: port.publishedPort,
       endpoints,
-      slots: shareSlots(
-        before?.slots ?? [],
-        endpoints.map(({ id }) => id),
-      ),
+      draw,
+      drawV6: isShared ? draw : drawAmong(overV6, hasAffinity, ownBefore),
+      access: portAccess(port.options.hostIp, own),
       source: port,
     });
   }
   return { peers, ports, nextId };
+}
+
+function drawAmong(
+  endpoints: readonly ModelEndpoint[],
+  hasAffinity: boolean,
+  before: Draw | undefined,
+): Draw {
+  if (endpoints.length === 0) return NO_DRAW;
+  const named = ({ id, weight, taskId }: ModelEndpoint) => ({ name: taskId, id, weight });
+  return {
+    slots: shareSlots(before?.slots ?? [], endpoints),
+    places: hasAffinity ? maglevTable(weighty(endpoints).map(named)) : [],
+  };
 }
 
 /** An endpoint that the kernel can translate to. */
@@ -122,7 +172,9 @@ function following(id: number): number {
   return id === LAST_ENDPOINT_ID ? FIRST_ENDPOINT_ID : id + 1;
 }
 
-function identity(endpoint: CheckedEndpoint): string {
+function identity(
+  endpoint: Pick<CheckedEndpoint, 'taskId' | 'nodeId' | 'address' | 'port'>,
+): string {
   return `${endpoint.taskId} ${endpoint.nodeId} ${endpoint.address} ${endpoint.port}`;
 }
 
@@ -142,8 +194,10 @@ function choose(
   return [...distinct.slice(start), ...distinct.slice(0, start)].slice(0, MAX_ENDPOINTS_PER_PORT);
 }
 
-function sameEndpoints(a: CheckedPort, b: CheckedPort): boolean {
-  if (a === b || a.endpoints === b.endpoints) return true;
+function sameSource(a: CheckedPort, b: CheckedPort): boolean {
+  if (a === b) return true;
+  if (!sameOptions(a.options, b.options)) return false;
+  if (a.endpoints === b.endpoints) return true;
   if (a.endpoints.length !== b.endpoints.length) return false;
   return a.endpoints.every((one, i) => {
     const other = b.endpoints[i]!;
@@ -151,7 +205,9 @@ function sameEndpoints(a: CheckedPort, b: CheckedPort): boolean {
       one.taskId === other.taskId &&
       one.nodeId === other.nodeId &&
       one.address === other.address &&
-      one.port === other.port
+      one.port === other.port &&
+      one.ipv6 === other.ipv6 &&
+      one.weight === other.weight
     );
   });
 }

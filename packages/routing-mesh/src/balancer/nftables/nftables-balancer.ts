@@ -3,12 +3,19 @@ import {
   isIpv6,
   isPort,
   type Logger,
+  parseIpAddress,
   NODE_BLOCK_SIZE,
   type PortKey,
   type PortProtocol,
   Subnet,
 } from '@swarm/api';
-import { type Ipv4Address, nodeAddress, parseIpv4, type SubnetText } from '../../address.js';
+import {
+  derivedFrom,
+  ingressIpv6,
+  nodeAddress,
+  parseIpv4,
+  type SubnetText,
+} from '../../address.js';
 import { type CheckedPeer, isProtocol } from '../../checked.js';
 import { CommandError } from '../../kernel/command.js';
 import type { Kernel } from '../../kernel/kernel.js';
@@ -25,6 +32,7 @@ import type { DnatSection } from './dnat-section.js';
 import type { HostPorts, HostPortSection } from './host-port-section.js';
 import type { LoopbackListeners } from './loopback-listeners.js';
 import { EMPTY_MODEL, type Model, nextModel } from './model.js';
+import { portAccess } from './port-access.js';
 import { isServed, openedPorts, removedEndpoints } from './port-changes.js';
 import { MAX_ENDPOINTS_PER_PORT } from './slots.js';
 
@@ -43,6 +51,8 @@ export interface NftablesBalancerOptions {
   readonly hostPorts: HostPortSection;
   readonly loopback: LoopbackListeners;
   readonly ingressNetwork: SubnetText;
+  /** Whether the table translates IPv6. */
+  readonly hasIpv6: boolean;
   readonly logger: Logger;
 }
 
@@ -63,37 +73,47 @@ export class NftablesBalancer implements LoadBalancer {
   constructor(options: NftablesBalancerOptions) {
     this.#options = options;
     this.#logger = options.logger;
-    this.#conntrack = new Conntrack(options.kernel.run);
+    this.#conntrack = new Conntrack(options.kernel.run, { hasIpv6: options.hasIpv6 });
   }
 
   async start(self: CheckedPeer): Promise<void> {
     this.#self = self;
-    this.#options.loopback.target = nodeAddress(self.subnet);
+    const own = nodeAddress(self.subnet);
+    this.#options.loopback.target = own;
+    this.#options.hostPorts.start(own);
   }
 
   async adopt(
     links: readonly FoundLink[],
   ): Promise<ReadonlyMap<TaskId, readonly HostPort[]> | undefined> {
-    let listing: string;
+    let ports: Map<string, HostPort[]>;
+    let overV6: Map<string, HostPort[]>;
     try {
-      const { kernel } = this.#options;
-      listing = await kernel.run('nft', words`-j list map ip ${word(TABLE)} host_ports`);
+      ports = await this.#readHostPorts('host_ports');
+      const hasV6 = this.#options.table.earlierFamily === 'inet';
+      overV6 = hasV6 ? await this.#readHostPorts('host_ports_v6') : new Map();
     } catch (error) {
       this.#logger.warn({ err: error }, 'could not read the host ports of an earlier process');
       return undefined;
     }
-    const ports = readHostPorts(listing);
     const adopted = new Map<TaskId, readonly HostPort[]>();
     for (const { taskId, addresses } of links) {
       const address = addresses.map(parseIpv4).find((one) => one !== undefined && ports.has(one));
       if (taskId === undefined || address === undefined) continue;
       const own = ports.get(address)!;
-      this.#options.hostPorts.adopt(taskId, { address, ports: own });
+      const addressV6 = overV6.has(ingressIpv6(address)) ? ingressIpv6(address) : undefined;
+      this.#options.hostPorts.adopt(taskId, { address, addressV6, ports: own });
       adopted.set(taskId, own);
     }
     this.#settled = undefined;
     await this.#followLoopback();
     return adopted;
+  }
+
+  async #readHostPorts(map: 'host_ports' | 'host_ports_v6'): Promise<Map<string, HostPort[]>> {
+    const { kernel, table } = this.#options;
+    const where = words`-j list map ${word(table.earlierFamily)} ${word(TABLE)} ${word(map)}`;
+    return readHostPorts(await kernel.run('nft', where));
   }
 
   async apply(slice: BalancerSlice): Promise<void> {
@@ -104,7 +124,7 @@ export class NftablesBalancer implements LoadBalancer {
         `more endpoints than ${MAX_ENDPOINTS_PER_PORT}: this node uses only some of them`,
       );
     }
-    this.#model = nextModel(this.#model, slice, this.#self!.index);
+    this.#model = nextModel(this.#model, slice, this.#self!);
     this.#options.ports.follow(this.#model);
   }
 
@@ -129,10 +149,7 @@ export class NftablesBalancer implements LoadBalancer {
 
   async attach(task: LocalTask): Promise<void> {
     const { hostPorts } = this.#options;
-    const ports =
-      task.hostPorts.length === 0
-        ? undefined
-        : { address: this.#hostPortAddress(task), ports: task.hostPorts };
+    const ports = task.hostPorts.length === 0 ? undefined : this.#placeOf(task);
     const before = hostPorts.tasks.get(task.taskId);
     hostPorts.delete(task.taskId);
     if (ports !== undefined) hostPorts.set(task.taskId, ports);
@@ -152,14 +169,18 @@ export class NftablesBalancer implements LoadBalancer {
   }
 
   async cut(addresses: readonly IpAddress[]): Promise<void> {
-    // Nothing is translated to IPv6.
-    const translated = addresses.filter((address) => !isIpv6(address));
+    const { hasIpv6 } = this.#options;
+    const translated = hasIpv6 ? addresses : addresses.filter((address) => !isIpv6(address));
     const isDone = await this.#forget(() => this.#conntrack.forgetAddresses(translated));
     if (!isDone) this.#settled = undefined;
   }
 
   holds(port: PortKey): boolean {
     return this.#options.loopback.holds(port);
+  }
+
+  servesIpv6(taskId: TaskId): boolean {
+    return this.#options.hostPorts.tasks.get(taskId)?.addressV6 !== undefined;
   }
 
   get unserved(): ReadonlyMap<PortKey, string> {
@@ -174,9 +195,12 @@ export class NftablesBalancer implements LoadBalancer {
     return this.#options.loopback.close();
   }
 
-  #hostPortAddress({ taskId, addresses }: LocalTask): Ipv4Address {
+  #placeOf({ taskId, addresses, hostPorts, servesIpv6 }: LocalTask): HostPorts {
     const address = ipv4Address(addresses);
-    if (address !== undefined) return address;
+    if (address !== undefined) {
+      const addressV6 = servesIpv6 && this.#options.hasIpv6 ? ingressIpv6(address) : undefined;
+      return { address, addressV6, ports: hostPorts };
+    }
     throw new RangeError(`mesh: task ${taskId} has host ports but no IPv4 address for them`);
   }
 
@@ -188,10 +212,16 @@ export class NftablesBalancer implements LoadBalancer {
   }
 
   /** The task itself goes on, and so would UDP clients of ports that it no longer has. */
-  async #forgetHostPorts({ address, ports }: HostPorts): Promise<void> {
+  async #forgetHostPorts({ address, addressV6, ports }: HostPorts): Promise<void> {
     for (const { protocol, targetPort } of ports) {
       if (protocol !== 'udp') continue;
-      await this.#conntrack.forgetFlows({ protocol: word(protocol), address, port: targetPort });
+      for (const one of addressV6 === undefined ? [address] : [address, addressV6]) {
+        await this.#conntrack.forgetFlows({
+          protocol: word(protocol),
+          address: one,
+          port: targetPort,
+        });
+      }
     }
   }
 
@@ -216,18 +246,22 @@ export class NftablesBalancer implements LoadBalancer {
     const isOfGoneNode = this.#isOfGoneNode(after);
     const known = new Set<string>();
     for (const { protocol, endpoints } of after.ports.values()) {
-      for (const { address, port } of endpoints) known.add(`${protocol} ${address} ${port}`);
+      for (const { address, addressV6, port } of endpoints) {
+        known.add(`${protocol} ${address} ${port}`);
+        if (addressV6 !== undefined) known.add(`${protocol} ${addressV6} ${port}`);
+      }
     }
-    for (const { address, ports } of this.#options.hostPorts.tasks.values()) {
+    for (const { address, addressV6, ports } of this.#options.hostPorts.tasks.values()) {
       for (const { protocol, targetPort } of ports) {
         known.add(`${protocol} ${address} ${targetPort}`);
+        if (addressV6 !== undefined) known.add(`${protocol} ${addressV6} ${targetPort}`);
       }
     }
     await this.#conntrack.forgetMatching(
       (flow) =>
         isOfGoneNode(flow) ||
         (flow.protocol === 'udp' &&
-          ingress.offsetOf(flow.address) !== undefined &&
+          placeIn(ingress, flow.address) !== undefined &&
           !known.has(`${flow.protocol} ${flow.address} ${flow.port}`)),
     );
     const served = [...after.ports.values()].filter(isServed);
@@ -240,7 +274,7 @@ export class NftablesBalancer implements LoadBalancer {
     const living = [...model.peers.values()].filter(({ down }) => !down);
     const indexes = new Set(living.map(({ index }) => index));
     return ({ address }) => {
-      const offset = ingress.offsetOf(address);
+      const offset = placeIn(ingress, address);
       return offset !== undefined && !indexes.has(Math.floor(offset / NODE_BLOCK_SIZE));
     };
   }
@@ -271,12 +305,25 @@ export class NftablesBalancer implements LoadBalancer {
     this.#onLoopback = this.#model;
     // Without a listener the kernel refuses, as the table does elsewhere.
     const served = [...this.#model.ports.values()].filter(isServed);
-    const ports = served.map(({ protocol, publishedPort }) => ({ protocol, port: publishedPort }));
-    for (const { ports: own } of hostPorts.tasks.values()) {
-      for (const { protocol, publishedPort } of own) ports.push({ protocol, port: publishedPort });
+    const ports = served.map(({ protocol, publishedPort, access }) => ({
+      protocol,
+      port: publishedPort,
+      addresses: access.listen,
+    }));
+    const own = nodeAddress(this.#self!.subnet);
+    for (const { ports: published } of hostPorts.tasks.values()) {
+      for (const { protocol, publishedPort, hostIp } of published) {
+        const { listen } = portAccess(parseIpAddress(hostIp), own);
+        ports.push({ protocol, port: publishedPort, addresses: listen });
+      }
     }
     return loopback.follow(ports);
   }
+}
+
+/** Where an address is in the ingress network, in either family; undefined when it is outside. */
+function placeIn(ingress: Subnet, address: IpAddress): number | undefined {
+  return ingress.offsetOf(derivedFrom(address) ?? address);
 }
 
 function udpPorts(
@@ -287,7 +334,12 @@ function udpPorts(
 }
 
 function servesSame(a: Model, b: Model): boolean {
-  return openedPorts(a, b).length === 0 && openedPorts(b, a).length === 0;
+  if (openedPorts(a, b).length > 0 || openedPorts(b, a).length > 0) return false;
+  for (const [key, port] of b.ports) {
+    const old = a.ports.get(key);
+    if (old !== port && old?.access.listen.join() !== port.access.listen.join()) return false;
+  }
+  return true;
 }
 
 /** Parses `nft -j list map`: host ports by the task's address. Skips what is not ours. */
@@ -297,7 +349,7 @@ function readHostPorts(json: string): Map<string, HostPort[]> {
   const { nftables } = JSON.parse(json) as { nftables: { map?: { elem?: [Concat, Concat][] } }[] };
   for (const { map } of nftables) {
     for (const [{ concat: from }, { concat: to }] of map?.elem ?? []) {
-      const address = parseIpv4(to[0]);
+      const address = parseIpAddress(to[0]);
       const [protocol, publishedPort] = from;
       const [, targetPort] = to;
       if (address === undefined || !isProtocol(protocol)) continue;

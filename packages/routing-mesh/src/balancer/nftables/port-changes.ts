@@ -1,7 +1,8 @@
-import type { PortProtocol } from '@swarm/api';
-import type { Ipv4Address } from '../../address.js';
-import type { ElementChanges } from '../../table/element-changes.js';
-import type { Model, ModelPort } from './model.js';
+import type { IpAddress, PortProtocol } from '@swarm/api';
+import type { ElementChanges, SetName } from '../../table/element-changes.js';
+import type { Draw, Model, ModelPort } from './model.js';
+import { accessElements } from './port-access.js';
+import { SLOT_OFFSETS } from './slot-offsets.js';
 import { SLOTS_NARROW } from './slots.js';
 
 /** Adds the changes that turn the ports of `before` into those of `after`. */
@@ -23,53 +24,115 @@ function changePort(
 ): void {
   const { protocol, publishedPort } = (after ?? before)!;
   const key = `${protocol} . ${publishedPort}`;
-  const from = before === undefined ? undefined : portSet(before);
-  const to = after === undefined ? undefined : portSet(after);
-  if (from !== to) {
-    if (from !== undefined) changes.delete(from, key);
-    if (to !== undefined) changes.add(to, key);
-  }
+  const hasV6 = changes.family === 'inet';
+  const from = before === undefined ? [] : portSets(before, hasV6);
+  const to = after === undefined ? [] : portSets(after, hasV6);
+  for (const set of from) if (!to.includes(set)) changes.delete(set, key);
+  for (const set of to) if (!from.includes(set)) changes.add(set, key);
 
-  const oldSlots = before?.slots ?? [];
-  const newSlots = after?.slots ?? [];
-  for (let slot = 0; slot < Math.max(oldSlots.length, newSlots.length); slot++) {
-    if (oldSlots[slot] === newSlots[slot]) continue;
-    if (oldSlots[slot] !== undefined) changes.delete('slots', `${key} . ${slot}`);
-    if (newSlots[slot] !== undefined) changes.add('slots', `${key} . ${slot} : ${newSlots[slot]}`);
-  }
+  const had = before === undefined ? [] : accessElements(before.access, key, hasV6);
+  const has = after === undefined ? [] : accessElements(after.access, key, hasV6);
+  const isIn = (list: typeof had, [set, element]: (typeof had)[number]): boolean =>
+    list.some((one) => one[0] === set && one[1] === element);
+  for (const one of had) if (!isIn(has, one)) changes.delete(...one);
+  for (const one of has) if (!isIn(had, one)) changes.add(...one);
 
+  changeSlots(changes, key, 'random', before?.draw.slots, after?.draw.slots);
+  changeSlots(changes, key, 'client', before?.draw.places, after?.draw.places);
+  if (hasV6) {
+    const own = ownDrawV6(before);
+    const next = ownDrawV6(after);
+    changeSlots(changes, key, 'randomV6', own?.slots, next?.slots);
+    changeSlots(changes, key, 'clientV6', own?.places, next?.places);
+  }
+  changeEndpoints(changes, before, after);
+}
+
+function changeSlots(
+  changes: ElementChanges,
+  key: string,
+  draw: keyof typeof SLOT_OFFSETS,
+  before: readonly number[] = [],
+  after: readonly number[] = [],
+): void {
+  if (before === after) return;
+  const offset = SLOT_OFFSETS[draw];
+  for (let slot = 0; slot < Math.max(before.length, after.length); slot++) {
+    if (before[slot] === after[slot]) continue;
+    const place = `${key} . ${offset + slot}`;
+    if (before[slot] !== undefined) changes.delete('slots', place);
+    if (after[slot] !== undefined) changes.add('slots', `${place} : ${after[slot]}`);
+  }
+}
+
+function changeEndpoints(
+  changes: ElementChanges,
+  before: ModelPort | undefined,
+  after: ModelPort | undefined,
+): void {
+  const hasV6 = changes.family === 'inet';
   const old = new Map(before?.endpoints.map((endpoint) => [endpoint.id, endpoint]));
   const oldMulti = old.size > 1;
   const newMulti = (after?.endpoints.length ?? 0) > 1;
-  for (const { id, address, port } of after?.endpoints ?? []) {
+  for (const { id, address, addressV6, port } of after?.endpoints ?? []) {
+    const had = old.get(id);
     const kept = old.delete(id);
     if (!kept) changes.add('endpoints', `${id} : ${address} . ${port}`);
+    if (hasV6 && had?.addressV6 !== addressV6) {
+      if (addressV6 === undefined) changes.delete('endpoints_v6', `${id}`);
+      else changes.add('endpoints_v6', `${id} : ${addressV6} . ${port}`);
+    }
     if (newMulti && !(kept && oldMulti)) changes.add('multi', `${id}`);
     if (!newMulti && kept && oldMulti) changes.delete('multi', `${id}`);
   }
-  for (const id of old.keys()) {
+  for (const { id, addressV6 } of old.values()) {
     changes.delete('endpoints', `${id}`);
+    if (hasV6 && addressV6 !== undefined) changes.delete('endpoints_v6', `${id}`);
     if (oldMulti) changes.delete('multi', `${id}`);
   }
 }
 
-function portSet(port: ModelPort): 'narrow' | 'wide' | 'closed' {
-  if (port.slots.length === 0) return 'closed';
-  return port.slots.length === SLOTS_NARROW ? 'narrow' : 'wide';
+/** Undefined where clients of both families are led by the same slots. */
+function ownDrawV6(port: ModelPort | undefined): Draw | undefined {
+  return port === undefined || port.drawV6 === port.draw ? undefined : port.drawV6;
+}
+
+/** The sets that the port is in, which decide what happens to its new connections. */
+function portSets(port: ModelPort, hasV6: boolean): SetName[] {
+  const sets: SetName[] = [];
+  const { draw, drawV6, access } = port;
+  // Elsewhere the port is nobody's or another program's.
+  if (draw.slots.length === 0) {
+    if (access.only === undefined) sets.push('closed');
+  } else sets.push(draw.slots.length === SLOTS_NARROW ? 'narrow' : 'wide');
+  if (draw.places.length > 0) sets.push('sticky');
+  if (!hasV6 || access.onlyV6?.length === 0) return sets;
+  if (draw.slots.length === 0 && access.onlyV6 === undefined) sets.push('closed_v6');
+  // Endpoints that are not reached over IPv6 are served by a listener: nothing is translated to them.
+  if (drawV6.slots.length === 0) return sets;
+  const isNarrow = drawV6.slots.length === SLOTS_NARROW;
+  if (drawV6 === draw) sets.push(isNarrow ? 'narrow_v6' : 'wide_v6');
+  else sets.push(isNarrow ? 'narrow_own' : 'wide_own');
+  if (drawV6.places.length > 0) sets.push(drawV6 === draw ? 'sticky_v6' : 'sticky_own');
+  return sets;
 }
 
 /** Endpoints that the change removes: UDP flows to them must be deleted. */
 export function removedEndpoints(
   before: Model,
   after: Model,
-): { protocol: PortProtocol; address: Ipv4Address; port: number; nodeId: string }[] {
+): { protocol: PortProtocol; address: IpAddress; port: number; nodeId: string }[] {
   const removed = [];
   for (const [key, port] of before.ports) {
     const now = after.ports.get(key);
     if (now === port) continue;
-    const kept = new Set(now?.endpoints.map(({ id }) => id));
-    for (const { id, address, port: target, nodeId } of port.endpoints) {
-      if (!kept.has(id)) removed.push({ protocol: port.protocol, address, port: target, nodeId });
+    const { protocol } = port;
+    const kept = new Map(now?.endpoints.map((endpoint) => [endpoint.id, endpoint]));
+    for (const { id, address, addressV6, port: target, nodeId } of port.endpoints) {
+      const still = kept.get(id);
+      if (still === undefined) removed.push({ protocol, address, port: target, nodeId });
+      if (addressV6 !== undefined && still?.addressV6 === undefined)
+        removed.push({ protocol, address: addressV6, port: target, nodeId });
     }
   }
   return removed;
@@ -77,7 +140,7 @@ export function removedEndpoints(
 
 /** Whether clients of the port are led to an endpoint; they are refused otherwise. */
 export function isServed(port: ModelPort | undefined): port is ModelPort {
-  return port !== undefined && port.slots.length > 0;
+  return port !== undefined && port.draw.slots.length > 0;
 }
 
 /** The ports that lead somewhere in `after` but not in `before`. */
@@ -86,7 +149,12 @@ export function openedPorts(before: Model, after: Model): ModelPort[] {
   if (before === after) return opened;
   for (const [key, port] of after.ports) {
     const old = before.ports.get(key);
-    if (old !== port && isServed(port) && !isServed(old)) opened.push(port);
+    if (old === port || !isServed(port)) continue;
+    if (!isServed(old) || (isLedOverV6(port) && !isLedOverV6(old))) opened.push(port);
   }
   return opened;
+}
+
+function isLedOverV6({ drawV6 }: ModelPort): boolean {
+  return drawV6.slots.length > 0;
 }

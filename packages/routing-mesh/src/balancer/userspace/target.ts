@@ -7,6 +7,9 @@ export interface Target {
   /** An address, so that no name is ever looked up. */
   readonly address: IpAddress;
   readonly port: number;
+  /** Task; what all nodes know it by. */
+  readonly name: string;
+  readonly weight: number;
 }
 
 /** Where a proxy listens, and what it uses. */
@@ -21,12 +24,6 @@ export interface ProxyOptions {
 
 export function targetKey(target: Target): string {
   return `${target.nodeId} ${target.address} ${target.port}`;
-}
-
-/** The targets in the order to try them: from a random start, wrapping around, at most `limit`. */
-export function tryOrder(targets: readonly Target[], random: number, limit: number): Target[] {
-  const start = Math.floor(random * targets.length);
-  return [...targets.slice(start), ...targets.slice(0, start)].slice(0, limit);
 }
 
 /**

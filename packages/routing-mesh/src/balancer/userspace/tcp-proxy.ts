@@ -1,5 +1,6 @@
 import type { StreamListener, StreamSocket } from '../../kernel/sockets.js';
-import { openEach, type ProxyOptions, type Target, tryOrder } from './target.js';
+import { openEach, type ProxyOptions, type Target } from './target.js';
+import { TargetOrder } from './target-order.js';
 
 /** Targets to try for one client. */
 const MAX_TRIES = 5;
@@ -17,7 +18,7 @@ export class TcpProxy {
   readonly #options: ProxyOptions;
   readonly #connections = new Map<StreamSocket, Target | undefined>();
   #listeners: StreamListener[] = [];
-  #targets: readonly Target[] = [];
+  #order = new TargetOrder([], { hasAffinity: false });
   #closed = false;
 
   constructor(options: ProxyOptions) {
@@ -28,9 +29,12 @@ export class TcpProxy {
    * Sends new clients to these. Clients of removed targets keep their connection.
    * @throws when the port cannot be bound; a later call tries again
    */
-  async update(targets: readonly Target[]): Promise<void> {
-    this.#targets = targets;
-    if (targets.length === 0) this.#unlisten();
+  async update(
+    targets: readonly Target[],
+    { hasAffinity }: { readonly hasAffinity: boolean } = { hasAffinity: false },
+  ): Promise<void> {
+    this.#order = new TargetOrder(targets, { hasAffinity });
+    if (this.#order.isEmpty) this.#unlisten();
     else if (this.#listeners.length === 0 && !this.#closed) await this.#listen();
   }
 
@@ -77,7 +81,8 @@ export class TcpProxy {
     client.on('error', () => {});
     client.on('close', () => this.#connections.delete(client));
     client.setKeepAlive(true);
-    this.#dial(client, tryOrder(this.#targets, this.#options.random(), MAX_TRIES));
+    const from = client.remoteAddress ?? '';
+    this.#dial(client, this.#order.of(from, this.#options.random(), MAX_TRIES));
   }
 
   #dial(client: StreamSocket, order: Target[]): void {

@@ -1,6 +1,7 @@
 import type { Timer } from '@swarm/api';
 import type { DatagramPeer, DatagramSocket } from '../../kernel/sockets.js';
-import { openEach, type ProxyOptions, type Target, targetKey, tryOrder } from './target.js';
+import { openEach, type ProxyOptions, type Target, targetKey } from './target.js';
+import { TargetOrder } from './target-order.js';
 
 /** Clients remembered at a time; beyond that, forgets the one that has been silent longest. */
 const MAX_SESSIONS = 4096;
@@ -27,7 +28,7 @@ export class UdpProxy {
   /** By client; the one heard from last comes last. */
   readonly #sessions = new Map<string, Session>();
   #sockets: DatagramSocket[] = [];
-  #targets: readonly Target[] = [];
+  #order = new TargetOrder([], { hasAffinity: false });
   #timer: Timer | undefined;
   #closed = false;
 
@@ -39,13 +40,16 @@ export class UdpProxy {
    * Sends clients to these; those of removed targets move with their next datagram.
    * @throws when the port cannot be bound; a later call tries again
    */
-  async update(targets: readonly Target[]): Promise<void> {
-    this.#targets = targets;
+  async update(
+    targets: readonly Target[],
+    { hasAffinity }: { readonly hasAffinity: boolean } = { hasAffinity: false },
+  ): Promise<void> {
+    this.#order = new TargetOrder(targets, { hasAffinity });
     const keys = new Set(targets.map(targetKey));
     for (const [client, session] of this.#sessions) {
       if (!keys.has(targetKey(session.target))) this.#end(client, session);
     }
-    if (targets.length === 0) this.#unbind();
+    if (this.#order.isEmpty) this.#unbind();
     else if (this.#sockets.length === 0 && !this.#closed) await this.#bind();
   }
 
@@ -92,7 +96,7 @@ export class UdpProxy {
     const client = `${from.address} ${from.port}`;
     let session = this.#sessions.get(client);
     if (session === undefined) {
-      const target = tryOrder(this.#targets, this.#options.random(), 1)[0];
+      const target = this.#order.of(from.address, this.#options.random(), 1)[0];
       if (target === undefined) return;
       session = this.#open(socket, client, from, target);
     } else {

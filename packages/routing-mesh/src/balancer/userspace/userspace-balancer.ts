@@ -13,11 +13,21 @@ import { hostPortRefusal } from '../../port-guard.js';
 import { hasGone } from '../gone-peer.js';
 import { dialledAddress } from '../listening-address.js';
 import type { BalancerSlice, LoadBalancer, LocalTask } from '../load-balancer.js';
+import { eligible } from '../traffic-policy.js';
 import type { Target } from './target.js';
 import { TcpProxy } from './tcp-proxy.js';
 import { UdpProxy } from './udp-proxy.js';
 
 const NO_SCTP = 'the userspace mesh does not serve SCTP; nftables, which needs root, does';
+
+/** A port to open, and what for. */
+interface Wanted {
+  readonly protocol: PortProtocol;
+  readonly port: number;
+  readonly targets: readonly Target[];
+  readonly bindAddresses: readonly string[];
+  readonly hasAffinity: boolean;
+}
 
 export interface UserspaceBalancerOptions {
   readonly sockets: Sockets;
@@ -38,6 +48,8 @@ export class UserspaceBalancer implements LoadBalancer {
   readonly #options: UserspaceBalancerOptions;
   readonly #logger: Logger;
   readonly #proxies = new Map<PortKey, TcpProxy | UdpProxy>();
+  /** Where each listens. */
+  readonly #bound = new Map<PortKey, string>();
   /** Proxies of removed ports that still have connections; kept to end those on close. */
   readonly #draining = new Set<TcpProxy | UdpProxy>();
   /** Ports that could not be opened, and why. */
@@ -47,13 +59,15 @@ export class UserspaceBalancer implements LoadBalancer {
   /** Peers as of the last `settle`. */
   #settled: ReadonlyMap<string, CheckedPeer> = new Map();
   #started = false;
+  #nodeId = '';
 
   constructor(options: UserspaceBalancerOptions) {
     this.#options = options;
     this.#logger = options.logger;
   }
 
-  async start(): Promise<void> {
+  async start(self: Pick<CheckedPeer, 'nodeId'>): Promise<void> {
+    this.#nodeId = self.nodeId;
     if (this.#started) return;
     this.#started = true;
     this.#logger.warn(
@@ -110,6 +124,11 @@ export class UserspaceBalancer implements LoadBalancer {
     return this.#proxies.has(port) && !this.#failed.has(port);
   }
 
+  /** Each host port is a socket of this process on every address of the host. */
+  servesIpv6(): boolean {
+    return false;
+  }
+
   get unserved(): ReadonlyMap<PortKey, string> {
     return this.#failed;
   }
@@ -132,19 +151,22 @@ export class UserspaceBalancer implements LoadBalancer {
     const wanted = this.#wanted();
     for (const key of this.#failed.keys()) if (!wanted.has(key)) this.#failed.delete(key);
     for (const [key, proxy] of this.#proxies) {
-      if (wanted.has(key)) continue;
+      if (wanted.get(key)?.bindAddresses.join() === this.#bound.get(key)) continue;
       this.#proxies.delete(key);
       await proxy.drain();
       if (proxy.connectionCount > 0) this.#draining.add(proxy);
     }
-    for (const [key, { protocol, port, targets }] of wanted) {
-      const proxy = this.#proxies.get(key) ?? this.#create(protocol, port);
+    for (const [key, { protocol, port, targets, bindAddresses, hasAffinity }] of wanted) {
+      const proxy = this.#proxies.get(key) ?? this.#create(protocol, port, bindAddresses);
       if (proxy === undefined) continue;
       this.#proxies.set(key, proxy);
+      this.#bound.set(key, bindAddresses.join());
       try {
-        await proxy.update(targets);
+        await proxy.update(targets, { hasAffinity });
         this.#failed.delete(key);
       } catch (error) {
+        // Other nodes have the address that the port is published on.
+        if ((error as NodeJS.ErrnoException).code === 'EADDRNOTAVAIL') continue;
         const why = bindProblem(error);
         if (this.#failed.get(key) !== why) {
           this.#logger.error(
@@ -157,41 +179,51 @@ export class UserspaceBalancer implements LoadBalancer {
     }
   }
 
-  #wanted(): Map<PortKey, { protocol: PortProtocol; port: number; targets: readonly Target[] }> {
-    const wanted = new Map<
-      PortKey,
-      { protocol: PortProtocol; port: number; targets: readonly Target[] }
-    >();
-    for (const { protocol, publishedPort, endpoints } of this.#slice.ports) {
+  #wanted(): Map<PortKey, Wanted> {
+    const wanted = new Map<PortKey, Wanted>();
+    for (const { protocol, publishedPort, endpoints, options } of this.#slice.ports) {
+      const chosen = eligible(endpoints, options.policy, this.#nodeId);
       wanted.set(portKey(protocol, publishedPort), {
         protocol,
         port: publishedPort,
-        targets: endpoints.map((endpoint) => this.#target(endpoint)),
+        targets: chosen.map((endpoint) => this.#target(endpoint)),
+        bindAddresses: this.#bindAddresses(options.hostIp),
+        hasAffinity: options.hasAffinity,
       });
     }
-    for (const { addresses, hostPorts } of this.#tasks.values()) {
+    for (const { taskId, addresses, hostPorts } of this.#tasks.values()) {
       const address = dialledAddress(addresses);
       if (address === undefined) continue;
-      for (const { protocol, publishedPort, targetPort } of hostPorts) {
+      for (const { protocol, publishedPort, targetPort, hostIp } of hostPorts) {
         wanted.set(portKey(protocol, publishedPort), {
           protocol,
           port: publishedPort,
-          targets: [{ nodeId: '', address, port: targetPort }],
+          targets: [{ nodeId: '', address, port: targetPort, name: taskId, weight: 1 }],
+          bindAddresses: this.#bindAddresses(hostIp),
+          hasAffinity: false,
         });
       }
     }
     return wanted;
   }
 
-  /** A task of this node is dialled where its runtime says, if the state names none of its addresses. */
-  #target({ taskId, nodeId, address, port }: CheckedEndpoint): Target {
-    const own = this.#tasks.get(taskId)?.addresses ?? [];
-    if (own.includes(address)) return { nodeId, address, port };
-    return { nodeId, address: dialledAddress(own) ?? address, port };
+  #bindAddresses(hostIp: string | undefined): readonly string[] {
+    return hostIp === undefined ? this.#options.bindAddresses : [hostIp];
   }
 
-  #create(protocol: PortProtocol, port: number): TcpProxy | UdpProxy | undefined {
-    const { bindAddresses, sockets, clock, random, udpIdleMs } = this.#options;
+  /** A task of this node is dialled where its runtime says, if the state names none of its addresses. */
+  #target({ taskId, nodeId, address, port, weight }: CheckedEndpoint): Target {
+    const own = this.#tasks.get(taskId)?.addresses ?? [];
+    const dialled = own.includes(address) ? address : (dialledAddress(own) ?? address);
+    return { nodeId, address: dialled, port, name: taskId, weight };
+  }
+
+  #create(
+    protocol: PortProtocol,
+    port: number,
+    bindAddresses: readonly string[],
+  ): TcpProxy | UdpProxy | undefined {
+    const { sockets, clock, random, udpIdleMs } = this.#options;
     const common = { bindAddresses, port, sockets, clock, random };
     if (protocol === 'tcp') return new TcpProxy(common);
     if (protocol === 'udp') return new UdpProxy({ ...common, idleMs: udpIdleMs });
