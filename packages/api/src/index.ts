@@ -33,6 +33,7 @@ export * from './wire/assignments.js';
 export * from './wire/attachments.js';
 export * from './wire/dispatch.js';
 export * from './wire/mesh.js';
+export * from './wire/mesh-trace.js';
 export * from './wire/size.js';
 export * from './wire/task-assignments.js';
 export * from './defaults/cluster.js';

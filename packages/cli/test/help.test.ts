@@ -227,7 +227,8 @@ if (docker.status !== 0) test('SKIPPED, no docker command to compare flags with'
 for (const each of COMMANDS) {
   const path = each.path.length > 1 ? each.path : ['swarm', ...each.path];
   if (['daemon', 'completion', 'doctor', 'backup', 'restore'].includes(each.path[0]!)) continue;
-  if (each.path[0] === 'raft' || each.path.join(' ') === 'service history') continue;
+  if (['raft', 'mesh'].includes(each.path[0]!)) continue;
+  if (each.path.join(' ') === 'service history') continue;
   const dockers = ['info', 'version'].includes(each.path[0]!) ? each.path : path;
   testWithDocker(`each flag of 'docker ${dockers.join(' ')}' is taken or refused by name`, (t) => {
     const { stdout, status } = spawnSync('docker', [...dockers, '--help'], { encoding: 'utf8' });

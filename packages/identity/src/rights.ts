@@ -101,6 +101,7 @@ const TABLE = {
   'POST /x/reconnect': THIS_HOST,
   'GET /x/raft/status': THIS_HOST,
   'GET /x/metrics': THIS_HOST,
+  'GET /x/mesh/trace': THIS_HOST,
   // Every request that is not the cluster's goes to the host's Docker Engine, which is root on the host.
   engine: THIS_HOST,
 } as const satisfies Readonly<Record<string, Kinds>>;

@@ -1,8 +1,11 @@
 import {
+  ApiError,
   type InitRequest,
   type JoinRequest,
   type Logger,
   type ManagerAddress,
+  type MeshTrace,
+  type MeshTraceQuery,
   newId,
   type Node,
   type ReconnectRequest,
@@ -252,6 +255,12 @@ export class NodeDaemon implements NodeControl {
    * Takes other addresses, and looks for managers at these, while the node runs on.
    * @throws ApiError NOT_IN_SWARM, INVALID_ARGUMENT, TIMEOUT
    */
+  async traceMesh(query: MeshTraceQuery, local: ReadonlySet<string>): Promise<MeshTrace> {
+    if (this.#tasks === undefined)
+      throw new ApiError('NOT_IN_SWARM', 'This node is not part of a swarm, so it has no mesh.');
+    return this.#tasks.trace(query, local);
+  }
+
   reconnect(request: ReconnectRequest): Promise<void> {
     return this.#changes.run(() => this.#addresses.reconnect(request));
   }

@@ -5,6 +5,8 @@ import type {
   MeshEncryption,
   MeshPeer,
   MeshState,
+  MeshTrace,
+  MeshTraceQuery,
   NodePaths,
   PortConflict,
   PortKey,
@@ -188,6 +190,13 @@ export interface Mesh {
 
   /** Goes over to another key pair; connections go on. Ignored by a node that cannot encrypt. */
   changeKeys(keys: TunnelKeyPair): Promise<void>;
+
+  /**
+   * Where this node leads a new connection, from what it last wrote, not from the kernel.
+   * @param local the host's addresses
+   * @throws RangeError for a query that this node cannot answer; the message says what to do
+   */
+  trace(query: MeshTraceQuery, local: ReadonlySet<string>): Promise<MeshTrace>;
 
   /** Calls the listener when clients of a task were refused because no rule of its service admits them. */
   watchRefusals(listener: (refusals: TaskRefusals) => void): () => void;

@@ -10,6 +10,8 @@ import {
   meshPortKey,
   meshPortOf,
   type MeshState,
+  type MeshTrace,
+  type MeshTraceQuery,
   type NodePaths,
   parseIpAddress,
   type PortConflict,
@@ -50,6 +52,12 @@ import { avoid } from './paths/avoid.js';
 import { type NetworkView, viewNetworks } from './overlay/network-view.js';
 import { hostPortRefusal, PortGuard, sameReasons } from './port-guard.js';
 import { StateReader } from './state-reader.js';
+import {
+  membersByAddress,
+  type TaskLinksByAddress,
+  linksByAddress,
+} from './trace/known-addresses.js';
+import { traceMesh } from './trace/trace-mesh.js';
 
 export interface NodeMeshOptions {
   readonly parts: MeshParts;
@@ -90,6 +98,8 @@ export class NodeMesh implements Mesh {
   readonly #addresses = new AddressClaims();
   /** Tasks of this node on overlay networks, with these. */
   readonly #overlays = new Map<TaskId, readonly CheckedOverlay[]>();
+  /** Links of tasks of this node, by address. */
+  readonly #taskLinks = new Map<TaskId, TaskLinksByAddress>();
   #self: CheckedPeer | undefined;
   /** Peers that this node has ways to, by the newest state. */
   #reached: ReadonlyMap<string, CheckedPeer> = new Map();
@@ -372,6 +382,24 @@ export class NodeMesh implements Mesh {
     });
   }
 
+  async trace(query: MeshTraceQuery, local: ReadonlySet<string>): Promise<MeshTrace> {
+    const self = this.#self;
+    if (self === undefined) throw new RangeError('the mesh of this node has not started yet');
+    const state = this.#state;
+    return this.#changes.run(async () => ({
+      ...{ NodeID: self.nodeId, Backend: this.backend, Generation: this.#generation },
+      ...traceMesh(
+        query,
+        {
+          ...{ self, local, peers: this.#reached, ports: state?.ports ?? [] },
+          links: new Map([...this.#taskLinks.values()].flatMap((links) => [...links])),
+          members: membersByAddress(state?.members.values() ?? []),
+        },
+        await this.#parts.transaction.describe(),
+      ),
+    }));
+  }
+
   get ipv6Addresses(): readonly string[] {
     return this.#parts.tunnel.ipv6Addresses;
   }
@@ -438,6 +466,7 @@ export class NodeMesh implements Mesh {
         }
         await this.#refuseTakenPorts(hostPorts);
         await balancer.attach(local);
+        this.#taskLinks.set(taskId, linksByAddress(taskId, attachments));
       });
     } catch (error) {
       if (before === undefined) await this.#closePorts([taskId]);
@@ -581,6 +610,7 @@ export class NodeMesh implements Mesh {
   #forget(taskId: TaskId): LocalTask | undefined {
     const task = this.#tasks.get(taskId);
     this.#tasks.delete(taskId);
+    this.#taskLinks.delete(taskId);
     this.#claims.release(taskId);
     this.#addresses.release(taskId);
     return task;

@@ -3,6 +3,7 @@ import { BACKUP } from './backup.js';
 import { COMPLETION } from './completion.js';
 import { DAEMON } from './daemon.js';
 import { DOCTOR_COMMANDS } from './doctor.js';
+import { MESH_COMMANDS } from './mesh.js';
 import { NETWORK_COMMANDS } from './network.js';
 import { NODE_COMMANDS } from './node.js';
 import { RAFT_COMMANDS } from './raft.js';
@@ -22,11 +23,13 @@ export const COMMANDS: readonly Command[] = [
   BACKUP,
   RESTORE,
   ...RAFT_COMMANDS,
+  ...MESH_COMMANDS,
   COMPLETION,
 ];
 
 /** Words that only come before another one, and what their commands are for. */
 export const MANAGEMENT: Readonly<Record<string, string>> = {
+  mesh: 'See where the routing mesh leads connections',
   network: 'Manage networks',
   node: 'Manage nodes',
   raft: "Inspect a manager's log and state",

@@ -21,6 +21,7 @@ import { placedContainers } from './containers/placed-containers.js';
 import type { LocalRoute, LocalServices } from './local-call.js';
 import type { NodeControl } from './node-control.js';
 import { notAManager } from './not-a-manager.js';
+import { meshRoutes } from './routes/mesh.js';
 import { restoreRoutes } from './routes/restore.js';
 import { swarmRoutes } from './routes/swarm.js';
 import { systemRoutes } from './routes/system.js';
@@ -43,6 +44,7 @@ export const LOCAL_ROUTES: readonly LocalRoute[] = [
   ...systemRoutes,
   ...swarmRoutes,
   ...restoreRoutes,
+  ...meshRoutes,
 ];
 
 /** Routes of both the cluster and an engine. On a node that is not a manager the engine answers them alone. */

@@ -1,5 +1,11 @@
 import type { Readable } from 'node:stream';
-import type { InitRequest, JoinRequest, ReconnectRequest } from '@swarm/api';
+import type {
+  InitRequest,
+  JoinRequest,
+  MeshTrace,
+  MeshTraceQuery,
+  ReconnectRequest,
+} from '@swarm/api';
 import type { ManagerAccess } from '@swarm/manager';
 import type { AttachableContainers } from '@swarm/worker';
 
@@ -44,6 +50,13 @@ export interface NodeControl {
    * @throws ApiError NOT_IN_SWARM, INVALID_ARGUMENT, TIMEOUT
    */
   reconnect?(request: ReconnectRequest): Promise<void>;
+  /**
+   * Where this node leads a connection. Absent when it has no mesh.
+   * @param local the host's addresses
+   * @throws RangeError for a query that it cannot answer
+   * @throws ApiError NOT_IN_SWARM
+   */
+  traceMesh?(query: MeshTraceQuery, local: ReadonlySet<string>): Promise<MeshTrace>;
   /** Present while this node is a manager whose Raft member runs. */
   manager(): Pick<ManagerAccess, 'members' | 'leaderAnswers' | 'otherLeader'> | undefined;
   /** Absent when this node cannot restore backups. */

@@ -13,6 +13,8 @@ import {
   type Logger,
   type ManagerAddress,
   MESH_PROBE_PORT,
+  type MeshTrace,
+  type MeshTraceQuery,
   type Node,
   portKey,
   PROGRAM,
@@ -104,6 +106,12 @@ export interface NodeTasks {
   readonly attachable: AttachableContainers | undefined;
   /** Takes the node's data path address, and managers to look for, from now on. */
   move(dataPathAddress: string, managers: readonly ManagerAddress[]): void;
+  /**
+   * Where this node leads a connection.
+   * @param local the host's addresses
+   * @throws RangeError for a query that it cannot answer
+   */
+  trace(query: MeshTraceQuery, local: ReadonlySet<string>): Promise<MeshTrace>;
   /** Closes agent and mesh; tasks and traffic go on. */
   close(): Promise<void>;
   /** Stops and removes all tasks and the mesh, when the node leaves the cluster. */
@@ -169,6 +177,13 @@ class AwaitedTasks implements NodeTasks {
     this.#options = { ...this.#options, dataPathAddress, managers };
     // Between the two it has the options of before.
     void this.#starting?.then((tasks) => tasks.move(dataPathAddress, managers)).catch(() => {});
+  }
+
+  async trace(query: MeshTraceQuery, local: ReadonlySet<string>): Promise<MeshTrace> {
+    if (this.#tasks === undefined) {
+      throw new RangeError(`the mesh of this node waits: ${this.#options.runtime.waiting}`);
+    }
+    return this.#tasks.trace(query, local);
   }
 
   async connected(): Promise<void> {
@@ -329,6 +344,7 @@ async function startWith(runtime: Runtime, options: NodeTasksOptions): Promise<N
     attachable,
     connected: () => connected,
     problem: () => contact.problem(),
+    trace: (query, local) => mesh.trace(query, local),
     move(dataPathAddress, managers) {
       agent.addManagers(managers);
       agent.describe({ ...described, ListenPort: options.listenPort() });

@@ -52,3 +52,32 @@ test('the routes of a manager come and go with it', async (t) => {
   api.server.serveManager(undefined);
   await t.notThrowsAsync(ended, 'streams of a manager end with it');
 });
+
+test('a node traces a connection for its own host, and says what is wrong with a question', async (t) => {
+  const api = await start({ manager: false });
+  t.teardown(() => api.close());
+  const path = '/x/mesh/trace?from=198.18.0.9&to=198.18.0.1&port=';
+  t.is((await api.call('GET', `${path}80`)).headers['x-swarm-error-code'], 'NOT_IN_SWARM');
+  const asked: unknown[] = [];
+  const trace = { NodeID: 'n1', Backend: 'nftables', Generation: 1, Outcomes: [] } as const;
+  Object.assign(api.node, {
+    async traceMesh(query: { from: string }, local: ReadonlySet<string>) {
+      if (query.from === '198.18.0.66') throw new RangeError('ask on node n2');
+      asked.push({ ...query, hasLoopback: local.has('127.0.0.1') });
+      return trace;
+    },
+  });
+  t.deepEqual((await api.call('GET', `${path}80&protocol=udp`)).json, trace);
+  const query = { from: '198.18.0.9', to: '198.18.0.1', port: 80, protocol: 'udp' };
+  t.deepEqual(asked, [{ ...query, hasLoopback: true }]);
+  for (const [wrong, message] of [
+    [`${path}0`, /port: "0" is not a port/],
+    [`${path}80&protocol=icmp`, /protocol: "icmp" is not known: use tcp, udp, sctp/],
+    ['/x/mesh/trace?from=web&to=198.18.0.1&port=80', /from: "web" is not an IP address/],
+    ['/x/mesh/trace?from=198.18.0.66&to=198.18.0.1&port=80', /ask on node n2/],
+  ] as const) {
+    const reply = await api.call('GET', wrong);
+    t.is(reply.status, 400);
+    t.regex(reply.message, message);
+  }
+});

@@ -10,7 +10,7 @@ import { ElementChanges } from './element-changes.js';
 import { referredChains, skeleton } from './ruleset.js';
 import type { TablePlace, TableSection } from './table-section.js';
 import { DELETE_TIMEOUT_TABLE, timeoutTable, timeoutTableChecks } from './timeout-table.js';
-import type { Transaction } from './transaction.js';
+import type { TableDescription, Transaction } from './transaction.js';
 
 /** Also if there is none. */
 function deleteTable(family: NftFamily): string {
@@ -127,6 +127,24 @@ export class MeshTable implements Transaction {
     this.#logger.warn({}, 'somebody flushed or changed the table; writing it again');
     await this.#writeWhole();
     return true;
+  }
+
+  async describe(): Promise<TableDescription> {
+    const { sections, sectionsV6, family } = this.#options;
+    const place = this.#place;
+    assert(place !== undefined, 'start comes before describe');
+    const changes = new ElementChanges(family);
+    for (const section of sections) section.addAll(changes, place);
+    const limits = timeoutTable(place.ingressNetwork, place.family);
+    let text = `${skeleton(sections, place)}${changes.text()}${limits}`;
+    if (this.#isV6Wanted) {
+      const changesV6 = new ElementChanges('ip6');
+      for (const section of sectionsV6) section.addAll(changesV6, place);
+      text += skeleton(sectionsV6, place, 'ip6') + changesV6.text();
+    }
+    const isAsWritten =
+      this.#holds === 'wanted' && (await this.#isWhole(timeoutTableChecks(family)));
+    return { text, isAsWritten };
   }
 
   async close({ keep }: { readonly keep: boolean }): Promise<void> {

@@ -1,5 +1,12 @@
 import type { CheckedPeer } from '../checked.js';
 
+/** What the kernel should hold, as the text that writes all of it. */
+export interface TableDescription {
+  readonly text: string;
+  /** Whether the kernel still has the rules. Elements are not listed: that would cost as much as all of them. */
+  readonly isAsWritten: boolean;
+}
+
 /**
  * What the parts of one node's mesh write to the kernel together. Parts collect their changes as they receive a
  * state; `commit` writes all of it at once.
@@ -21,6 +28,8 @@ export interface Transaction {
    * @returns as `commit`
    */
   repair(): Promise<boolean>;
+  /** Undefined when there is no table. */
+  describe(): Promise<TableDescription | undefined>;
   /** `keep` leaves the kernel as it is. */
   close(options: { readonly keep: boolean }): Promise<void>;
 }
@@ -30,5 +39,6 @@ export const noTransaction: Transaction = {
   start: async () => false,
   commit: async () => false,
   repair: async () => false,
+  describe: async () => undefined,
   close: async () => {},
 };

@@ -466,6 +466,7 @@ const handlers: Handlers = {
     run.done = Promise.all(Array.from({ length: to.workers }, worker)).then(() => {});
     load = run;
   },
+  loadCounts: () => load?.byTask ?? {},
   async loadStop() {
     const run = load!;
     run.stop = true;
@@ -556,8 +557,23 @@ const handlers: Handlers = {
       attaching: attaching!,
     };
   },
+  async measureConnects({ rounds, ...to }) {
+    const times: number[] = [];
+    for (let round = 0; round < rounds; round++) {
+      const before = performance.now();
+      const socket = await dial(to);
+      times.push(performance.now() - before);
+      // Without TIME_WAIT: thousands of these must not change what the next ones meet.
+      socket.resetAndDestroy();
+    }
+    return times;
+  },
   pid: () => process.pid,
   rssBytes: () => process.memoryUsage.rss(),
+  processorMs() {
+    const { user, system } = process.cpuUsage();
+    return { user: user / 1000, system: system / 1000 };
+  },
 };
 
 process.on(

@@ -129,6 +129,13 @@ export class MeshLab {
     });
   }
 
+  /** Ends what runs in a host's namespace, and removes that. */
+  async release({ netns, agent }: Host): Promise<void> {
+    await agent.stop();
+    execFileSync('ip', ['netns', 'del', netns]);
+    this.#namespaces.delete(netns);
+  }
+
   async close(): Promise<void> {
     process.off('exit', this.#onExit);
     await Promise.all(

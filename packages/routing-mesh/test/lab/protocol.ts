@@ -131,6 +131,8 @@ export interface Orders {
   /** Offers bytes to a server that reads none; resolves when nothing moves for 300 ms. */
   flood(to: Destination & { bytes: number }): number;
   loadStart(to: Destination & { workers: number }): void;
+  /** Good answers so far, by task. */
+  loadCounts(): Readonly<Record<string, number>>;
   loadStop(): LoadResult;
   /** Changes one endpoint at a time among `ports` ports of `endpoints` each; milliseconds of each apply. */
   measureUpdates(options: {
@@ -150,6 +152,10 @@ export interface Orders {
     members: number;
     rounds: number;
   }): Record<'serving' | 'servingCpu' | 'moving' | 'attaching', number[]> & { firstMs: number };
+  /** Opens and ends connections one after another; milliseconds until each is open. */
+  measureConnects(to: Destination & { rounds: number }): number[];
   pid(): number;
   rssBytes(): number;
+  /** Processor time of this process so far, all threads. */
+  processorMs(): { user: number; system: number };
 }

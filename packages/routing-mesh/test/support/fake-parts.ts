@@ -113,6 +113,7 @@ export class FakeParts {
     },
     probe: { connections: async () => 3, listens: async () => true, listensIpv6: async () => true },
     transaction: {
+      describe: async () => undefined,
       start: async () => {
         await this.#call('transaction.start');
         return this.earlier !== undefined;
