@@ -61,7 +61,7 @@ if (problem === undefined) {
   /** A network with a service and two tasks, which meet by its virtual address. */
   async function networkCycle(round: number): Promise<void> {
     const number = 1 + (round % 200);
-    cluster.network(`net${round}`, `10.0.${number}.0/24`, `fd00:${number.toString(16)}::/64`);
+    cluster.network(`net${round}`, `10.0.${number}.0/24`);
     cluster.service(`web${round}`, 2, `net${round}`);
     const tasks = [1, 2].map((node) =>
       cluster.task({ node, networks: [`net${round}`], service: `web${round}` }),

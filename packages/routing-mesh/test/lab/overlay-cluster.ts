@@ -136,7 +136,7 @@ export class OverlayCluster {
     const task = { ...host, taskId, node, serviceId: service, addresses, attachment, serves: true };
     this.#tasks.push(task);
     await node.agent.attach(attachment);
-    await host.agent.serve({ name: taskId, port: TASK_PORT, host: '::' });
+    await host.agent.serve({ name: taskId, port: TASK_PORT });
     return task;
   }
 
