@@ -33,6 +33,7 @@ export const EXCEPT = [
   'packages/manager/src/store/database.ts',
   'packages/raft/src/host/clock.ts',
   'packages/routing-mesh/src/system/libnftables.ts',
+  'packages/routing-mesh/src/system/netlink-socket.ts',
   'packages/routing-mesh/src/system/names/bind-in-namespace.ts',
   'packages/routing-mesh/src/system/names/frames.ts',
   'packages/routing-mesh/src/system/names/host-name-servers.ts',
@@ -62,7 +63,19 @@ const PURE_MODULES = new Set([
 ]);
 /** The names that only compute, in modules that also draw random numbers or wait. */
 const PURE_NAMES = new Map([
-  ['crypto', new Set(['createHash', 'createHmac', 'timingSafeEqual', 'X509Certificate'])],
+  [
+    'crypto',
+    new Set([
+      'createHash',
+      'createHmac',
+      'createPrivateKey',
+      'createPublicKey',
+      'diffieHellman',
+      'hkdfSync',
+      'timingSafeEqual',
+      'X509Certificate',
+    ]),
+  ],
   ['events', new Set(['EventEmitter', 'once'])],
   ['zlib', new Set(['crc32'])],
   ['net', new Set(['BlockList', 'isIP', 'isIPv4', 'isIPv6'])],

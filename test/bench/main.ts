@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 import { benchCli, DEFAULT_CLI_ROUNDS } from './bench-cli.js';
 import { benchMain } from './bench-main.js';
 import { benchMesh, DEFAULT_MESH_OPTIONS } from './bench-mesh.js';
+import { benchNames, DEFAULT_NAMES_ROUNDS } from './bench-names.js';
 import { benchRaft } from './bench-raft.js';
 import { benchServices, DEFAULT_SERVICES_OPTIONS } from './bench-services.js';
 import { DEFAULT_RAFT_OPTIONS } from './raft/options.js';
@@ -33,6 +34,7 @@ const BENCHES: Readonly<Record<string, (say: (text: string) => void) => Promise<
       seconds: count('seconds', DEFAULT_MESH_OPTIONS.seconds),
       services: count('services', DEFAULT_MESH_OPTIONS.services),
     }),
+  names: (say) => benchNames(say, count('rounds', DEFAULT_NAMES_ROUNDS)),
   services: (say) =>
     benchServices(say, {
       services: count('services', DEFAULT_SERVICES_OPTIONS.services),
@@ -70,6 +72,7 @@ if (bench === undefined) {
       `       scripts/bench raft [--only loads,reads,takeover,soak] [--rounds N] [--seconds N] [--takeovers N] [--entries N]\n` +
       `       scripts/bench cli [--rounds N]\n` +
       `       scripts/bench mesh [--only traffic,changes,namespaces,exit] [--rounds N] [--seconds N] [--services N]\n` +
+      `       scripts/bench names [--rounds N]\n` +
       `       scripts/bench services [--services N] [--rounds N] [--program PATH] [--profile FOLDER]\n` +
       `benchmarks: ${Object.keys(BENCHES).join(', ')}`,
   );

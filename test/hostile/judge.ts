@@ -44,6 +44,7 @@ export class Judge {
     if (status < 200 || status >= 300) return undefined;
     if (label === 'GET /ca/root' || label === 'HEAD /ca/root') return undefined;
     if (label === 'POST /ca/certificates') return this.#certificate(credential, body);
+    if (label.includes(' /attachments')) return this.#attachment(credential, body);
     return `was answered ${status}`;
   }
 
@@ -111,6 +112,15 @@ export class Judge {
     if (subject.nodeId !== nodeId) return `was given the certificate of ${subject.nodeId}`;
     if (subject.role !== 'worker') return `was given a ${subject.role}'s certificate`;
     return new X509Certificate(certificate).ca ? 'was given an authority' : undefined;
+  }
+
+  /** A node gets places on networks for its own containers only. */
+  #attachment({ name, nodeId }: Credential, body: Buffer): string | undefined {
+    if (!isOfCluster(name)) return 'was given a place on a network';
+    const { Task } = JSON.parse(body.toString()) as { Task?: { NodeID?: string } };
+    return Task === undefined || Task.NodeID === nodeId
+      ? undefined
+      : `was given a place of node ${Task.NodeID}`;
   }
 
   #mesh({ peers, ports }: Extract<ManagerMessage, { type: 'mesh' }>['delta']): string | undefined {

@@ -256,6 +256,25 @@ function requestBodies(
   });
   const address = fc.constantFrom(...ADDRESSES, '127.0.0.1:2377', '0.0.0.0:0', '[::]:2377');
   return {
+    attachment: json(
+      fc.record({
+        Network: fc.constantFrom('ingress', ...known.networks, ...TEXTS),
+        ContainerID: fc.constantFrom('0'.repeat(64), 'ab'.repeat(32), ...TEXTS),
+        Name: fc.constantFrom('guest', ...TEXTS),
+        Networks: fc.array(
+          fc.record({
+            Target: fc.constantFrom('ingress', ...known.networks, ...TEXTS),
+            Aliases: fc.array(fc.constantFrom('alias', ...TEXTS), { maxLength: 3 }),
+          }),
+          { maxLength: 3 },
+        ),
+        Ports: fc.constantFrom<unknown>(
+          [],
+          [{ Protocol: 'tcp', TargetPort: 80, PublishedPort: 2377, PublishMode: 'host' }],
+        ),
+      }),
+    ),
+    release: json(fc.record({ TaskIDs: fc.array(id, { maxLength: 5 }) })),
     none: fc.oneof(
       { weight: 5, arbitrary: fc.constant(undefined) },
       { weight: 1, arbitrary: junk.map(encode) },

@@ -10,6 +10,8 @@ export type BodyKind =
   | 'secret'
   | 'certificate'
   | 'member'
+  | 'attachment'
+  | 'release'
   | 'logs'
   | 'backup';
 
@@ -34,6 +36,10 @@ export const NODE_SURFACE: readonly SurfaceRoute[] = [
   { method: 'GET', pattern: '/raft/members', body: 'none' },
   { method: 'POST', pattern: '/raft/members', body: 'member' },
   { method: 'DELETE', pattern: '/raft/members', body: 'none' },
+  { method: 'POST', pattern: '/attachments/network', body: 'attachment' },
+  { method: 'GET', pattern: '/attachments', body: 'none' },
+  { method: 'POST', pattern: '/attachments', body: 'attachment' },
+  { method: 'POST', pattern: '/attachments/release', body: 'release' },
 ];
 
 /** The API for remote clients. */
@@ -87,6 +93,9 @@ export const API_SURFACE: readonly SurfaceRoute[] = [
   { method: 'GET', pattern: '/tasks/{id}', body: 'none' },
   { method: 'GET', pattern: '/networks', body: 'none', query: ['filters'] },
   { method: 'POST', pattern: '/networks/create', body: 'network' },
+  { method: 'POST', pattern: '/networks/prune', body: 'none', query: ['filters'] },
+  { method: 'POST', pattern: '/networks/{id}/connect', body: 'attachment' },
+  { method: 'POST', pattern: '/networks/{id}/disconnect', body: 'attachment' },
   { method: 'GET', pattern: '/networks/{id}', body: 'none' },
   { method: 'DELETE', pattern: '/networks/{id}', body: 'none' },
   { method: 'GET', pattern: '/secrets', body: 'none', query: ['filters'] },

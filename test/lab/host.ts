@@ -109,10 +109,17 @@ export class Host {
     delete this.state.daemonPid;
   }
 
-  /** Starts the host's Docker Engine (if it has one) and our daemon, and waits until it responds. */
+  /** Kills only the Docker Engine (SIGKILL); its containers end when it starts again. */
+  async killEngine(): Promise<void> {
+    const pid = (await readFile(join(this.state.folder, 'engine', 'pid'), 'utf8')).trim();
+    await this.must(['kill', '-KILL', pid]);
+    await until(`the engine of ${this.name} is dead`, async () => !(await this.#engineAnswers()));
+  }
+
+  /** Starts the host's Docker Engine (if it has one and it does not run) and our daemon, and waits until it responds. */
   async startDaemons(options: { extraArgs?: readonly string[] } = {}): Promise<void> {
     if (this.state.role === 'client') return;
-    if (this.#runtime === 'docker') await this.#startEngine();
+    await this.startEngine();
     const pid = await this.#startDetached('daemon.log', this.daemonCommand(options.extraArgs));
     this.state.daemonPid = await childOf(pid);
     await until(
@@ -241,7 +248,14 @@ export class Host {
     });
   }
 
-  async #startEngine(): Promise<void> {
+  async #engineAnswers(): Promise<boolean> {
+    const socket = `unix://${this.state.engineSocket!}`;
+    return (await run(['docker', '-H', socket, 'version'])).code === 0;
+  }
+
+  /** Starts the host's Docker Engine, if it has one and it does not run. */
+  async startEngine(): Promise<void> {
+    if (this.#runtime !== 'docker' || (await this.#engineAnswers())) return;
     const socket = this.state.engineSocket!;
     const folder = join(this.state.folder, 'engine');
     await mkdir(folder, { recursive: true });
@@ -258,7 +272,7 @@ export class Host {
     ]);
     await until(
       `the engine of ${this.name} answers (see ${join(this.state.folder, 'dockerd.log')})`,
-      async () => (await run(['docker', '-H', `unix://${socket}`, 'version'])).code === 0,
+      () => this.#engineAnswers(),
       { deadlineMs: START_DEADLINE_MS, everyMs: 200 },
     );
   }

@@ -14,6 +14,8 @@ export * from './values/allow-source.js';
 export * from './values/default-paths.js';
 export * from './values/idempotency-key.js';
 export { ourCommands } from './values/our-commands.js';
+export * from './values/firewall-notes.js';
+export * from './values/path-notes.js';
 export * from './values/place.js';
 export * from './values/system-error.js';
 export * from './values/text.js';

@@ -41,7 +41,8 @@ export const ERRORS = {
   METHOD_NOT_ALLOWED: { status: 405, about: 'The route exists, but not with this method.' },
   CONFLICT: {
     status: 409,
-    about: 'The name is taken, or the port is published by another service.',
+    about:
+      'The name is taken, the port is published by another service, or the subnet belongs to another network.',
   },
   TOO_LARGE: { status: 413, about: 'The body is larger than this route accepts.' },
   IDEMPOTENCY_KEY_REUSED: {

@@ -1,111 +1,198 @@
 import test from 'ava';
-import fc from 'fast-check';
 import {
-  ENDPOINT_MARK_BITS,
+  addressPools,
+  type ApiError,
+  decodeNetwork,
+  type ErrorCode,
   INGRESS_SUBNET,
-  isTaskAddress,
-  isTaskOffset,
-  isTunnelled,
-  MARK_BITS,
-  NODE_INDEX_BITS,
-  NODE_INDEX_FIRST,
-  NODE_INDEX_LAST,
-  meshPortKey,
-  nodeBlock,
-  parseIpAddress,
-  portKey,
-  publishedKey,
+  isClusterNetwork,
+  isEncrypted,
   Subnet,
 } from '../src/index.js';
 
-const subnet = (text: string): Subnet => Subnet.of(text);
-
-test('a subnet with host bits is refused', (t) => {
-  t.is(subnet('10.240.3.0/24').toString(), '10.240.3.0/24');
-  t.is(subnet('FD00:0::/64').toString(), 'fd00::/64');
-  for (const text of ['10.240.3.1/24', 'fd00::1/64', '10.240.3.0/33', '10.240.3.0', '', 7]) {
-    t.is(Subnet.parse(text), undefined, String(text));
+const refusal = (body: object): ApiError | undefined => {
+  try {
+    decodeNetwork({ Name: 'back', Driver: 'overlay', ...body });
+    return undefined;
+  } catch (error) {
+    return error as ApiError;
   }
-  t.throws(() => Subnet.of('10.240.3.1/24'), { message: '10.240.3.1/24 is not a subnet' });
-});
+};
 
-test('each address of a subnet has one offset, and each offset one address', (t) => {
-  const cases = fc.constantFrom(
-    '10.240.0.0/12',
-    '192.0.2.0/31',
-    '0.0.0.0/0',
-    'fd00:1::/64',
-    'fd00::5/128',
-  );
-  const check = fc.property(cases, fc.double({ min: 0, max: 1, noNaN: true }), (text, part) => {
-    const network = subnet(text);
-    const offset = Math.floor(part * (network.size - 1));
-    const address = network.addressAt(offset);
-    return parseIpAddress(address) === address && network.offsetOf(address) === offset;
+test('what a stock client sends for a network becomes its spec', (t) => {
+  const spec = decodeNetwork({
+    Name: 'back',
+    CheckDuplicate: true,
+    Driver: 'overlay',
+    Scope: '',
+    EnableIPv6: true,
+    IPAM: {
+      Driver: 'default',
+      Options: {},
+      Config: [
+        { Subnet: '10.1.0.0/24', IPRange: '10.1.0.128/25', Gateway: '10.1.0.7' },
+        { Subnet: 'FD01::0/64' },
+        { Subnet: '' },
+      ],
+    },
+    Internal: true,
+    Attachable: true,
+    Ingress: false,
+    ConfigOnly: false,
+    ConfigFrom: null,
+    Options: { encrypted: '', 'com.docker.network.driver.mtu': '1400' },
+    Labels: { a: 'b' },
   });
-  t.notThrows(() => fc.assert(check));
+  t.deepEqual(spec, {
+    Name: 'back',
+    Labels: { a: 'b' },
+    Driver: 'overlay',
+    DriverOpts: { encrypted: '', 'com.docker.network.driver.mtu': '1400' },
+    Internal: true,
+    Attachable: true,
+    Ingress: false,
+    IPv6Enabled: true,
+    Scope: 'swarm',
+    IPAM: {
+      Driver: 'default',
+      Config: [
+        { Subnet: '10.1.0.0/24', Gateway: '10.1.0.7', IPRange: '10.1.0.128/25' },
+        { Subnet: 'fd01::/64' },
+      ],
+    },
+  });
+  t.true(isEncrypted(spec));
+  t.false(isEncrypted({ DriverOpts: { encrypted: 'false' } }));
+  t.false(isEncrypted({ DriverOpts: {} }));
 });
 
-test('an address outside a subnet has no offset in it', (t) => {
-  const outside = (network: string, address: string) =>
-    subnet(network).offsetOf(parseIpAddress(address)!);
-  t.is(outside('10.240.3.0/24', '10.240.2.255'), undefined);
-  t.is(outside('10.240.3.0/24', '10.240.4.0'), undefined);
-  t.is(outside('10.240.3.0/24', 'fd00::1'), undefined);
-  t.is(outside('fd00::/64', '10.240.3.1'), undefined);
-  t.is(outside('fd00::/64', 'fd00:0:0:1::'), undefined);
-  t.throws(() => subnet('10.240.3.0/24').addressAt(256), { message: /no address number 256/ });
+const config = (...Config: object[]) => ({ IPAM: { Config } });
+const REFUSED: readonly (readonly [object, ErrorCode, RegExp])[] = [
+  [{ Name: '' }, 'INVALID_ARGUMENT', /^name must be provided$/],
+  [{ Name: 'a b' }, 'INVALID_ARGUMENT', /DNS name component/],
+  [{ Name: 'bridge' }, 'PERMISSION_DENIED', /^operation is not permitted on predefined bridge/],
+  [{ Driver: 'macvlan' }, 'UNIMPLEMENTED', /^Driver: .*"macvlan"/],
+  [{ Scope: 'local' }, 'INVALID_ARGUMENT', /^Scope: .*not "local"/],
+  [
+    { EnableIPv4: false },
+    'INVALID_ARGUMENT',
+    /^IPv4 cannot be disabled in a Swarm scoped network$/,
+  ],
+  [{ ConfigOnly: true }, 'UNIMPLEMENTED', /^ConfigOnly/],
+  [{ ConfigFrom: { Network: 'x' } }, 'UNIMPLEMENTED', /^ConfigFrom/],
+  [{ IPAM: { Driver: 'dhcp' } }, 'UNIMPLEMENTED', /^IPAM\.Driver: "dhcp"/],
+  [{ IPAM: { Options: { a: 'b' } } }, 'UNIMPLEMENTED', /^IPAM\.Options/],
+  [config({ Subnet: 'x' }), 'INVALID_ARGUMENT', /^ipam configuration: invalid subnet x$/],
+  [config({ Gateway: '10.1.0.1' }), 'INVALID_ARGUMENT', /^ipam configuration: invalid subnet $/],
+  [config({ Subnet: '10.1.0.9/24' }), 'INVALID_ARGUMENT', /it should be 10\.1\.0\.0\/24$/],
+  [config({ Subnet: '127.1.0.0/24' }), 'INVALID_ARGUMENT', /127\.1\.0\.0\/24: it has loopback/],
+  [config({ Subnet: '224.0.0.0/4' }), 'INVALID_ARGUMENT', /multicast/],
+  [config({ Subnet: '0.0.0.0/0' }), 'INVALID_ARGUMENT', /addresses of no host/],
+  [config({ Subnet: '10.1.0.0/31' }), 'INVALID_ARGUMENT', /use \/30 or larger$/],
+  [
+    config({ Subnet: '10.1.0.0/24', Gateway: '10.2.0.1' }),
+    'INVALID_ARGUMENT',
+    /^ipam configuration: subnet 10\.1\.0\.0\/24 does not contain gateway 10\.2\.0\.1$/,
+  ],
+  [config({ Subnet: '10.1.0.0/24', Gateway: '10.1.0.255' }), 'INVALID_ARGUMENT', /first or last/],
+  [
+    config({ Subnet: '10.1.0.0/24', IPRange: '10.2.0.0/25' }),
+    'INVALID_ARGUMENT',
+    /^ipam configuration: subnet 10\.1\.0\.0\/24 does not contain range 10\.2\.0\.0\/25$/,
+  ],
+  [
+    config({ Subnet: '10.1.0.0/24', AuxiliaryAddresses: { a: '10.1.0.3' } }),
+    'UNIMPLEMENTED',
+    /Aux/,
+  ],
+  [
+    config({ Subnet: '10.1.0.0/24' }, { Subnet: '10.2.0.0/24' }),
+    'INVALID_ARGUMENT',
+    /one subnet of each family, and 10\.1\.0\.0\/24 and 10\.2\.0\.0\/24 are both IPv4/,
+  ],
+  [config({ Subnet: 'fd01::/64' }), 'INVALID_ARGUMENT', /fd01::\/64 is IPv6: set EnableIPv6/],
+  [
+    { Options: { foo: 'x' } },
+    'INVALID_ARGUMENT',
+    /^Options\["foo"\]: overlay networks have no such/,
+  ],
+  [{ Options: { encrypted: 'maybe' } }, 'INVALID_ARGUMENT', /^Options\["encrypted"\]/],
+  [{ Options: { 'com.docker.network.driver.mtu': '9' } }, 'INVALID_ARGUMENT', /from 576 to 65535/],
+  [
+    { EnableIPv6: true, Options: { 'com.docker.network.driver.mtu': '1279' } },
+    'INVALID_ARGUMENT',
+    /from 1280 to 65535/,
+  ],
+  [
+    { Options: { 'com.docker.network.driver.overlay.vxlanid_list': '4096' } },
+    'INVALID_ARGUMENT',
+    /from 4097 to 16777215/,
+  ],
+  [{ Surprise: 1 }, 'INVALID_ARGUMENT', /^Surprise: no such field/],
+  [
+    { Ingress: true, Attachable: true },
+    'INVALID_ARGUMENT',
+    /^ingress network cannot be attachable$/,
+  ],
+  [{ Ingress: true, Internal: true }, 'INVALID_ARGUMENT', /internal/],
+  [{ Ingress: true, EnableIPv6: true }, 'UNIMPLEMENTED', /^EnableIPv6/],
+  [{ Ingress: true, Options: { encrypted: '' } }, 'UNIMPLEMENTED', /^Options\["encrypted"\]/],
+  [
+    { Ingress: true, ...config({ Subnet: '10.11.0.0/16' }) },
+    'UNIMPLEMENTED',
+    /always has the subnet 10\.240\.0\.0\/12 with the gateway 10\.240\.0\.1/,
+  ],
+];
+for (const [body, code, message] of REFUSED) {
+  test(`a network is refused precisely: ${JSON.stringify(body)}`, (t) => {
+    const error = refusal(body);
+    t.is(error?.code, code);
+    t.regex(error?.message ?? '', message);
+  });
+}
+
+test('the ingress network may be asked for with the subnet that it has', (t) => {
+  const body = { Ingress: true, ...config({ Subnet: INGRESS_SUBNET, Gateway: '10.240.0.1' }) };
+  t.is(refusal(body), undefined);
+  t.is(refusal({ Ingress: true }), undefined);
 });
 
-test('the ingress network has a block for each index of a node, and no other', (t) => {
-  const ingress = subnet(INGRESS_SUBNET);
-  t.is(nodeBlock(ingress, NODE_INDEX_FIRST)?.toString(), '10.240.1.0/24');
-  t.is(nodeBlock(ingress, 300)?.toString(), '10.241.44.0/24');
-  t.is(nodeBlock(ingress, NODE_INDEX_LAST)?.toString(), '10.255.255.0/24');
-  for (const index of [0, -1, 1.5, NODE_INDEX_LAST + 1]) t.is(nodeBlock(ingress, index), undefined);
-  t.is(nodeBlock(subnet('10.0.0.0/24'), 1), undefined, 'it has room for one block only');
+test('a body says whose the network is, whatever the rest of it', (t) => {
+  for (const body of [{ Driver: 'overlay' }, { scope: 'swarm' }, { Ingress: true, Name: 5 }])
+    t.true(isClusterNetwork(body), JSON.stringify(body));
+  for (const body of [{}, { Driver: 'bridge' }, { Scope: 'local' }, { Ingress: false }, null, []])
+    t.false(isClusterNetwork(body), JSON.stringify(body));
 });
 
-test('a block keeps the addresses of network, node and broadcast from tasks', (t) => {
-  const block = subnet('10.240.3.0/24');
-  t.deepEqual(
-    [0, 1, 2, 254, 255].map((offset) => isTaskOffset(block, offset)),
-    [false, false, true, true, false],
-  );
-  t.true(isTaskOffset(subnet('fd00::/120'), 255), 'IPv6 has no broadcast');
+test('address pools have Docker’s default and are checked', (t) => {
+  t.deepEqual(addressPools(undefined, undefined), { pools: ['10.0.0.0/8'], subnetSize: 24 });
+  t.deepEqual(addressPools([], 0), { pools: ['10.0.0.0/8'], subnetSize: 24 });
+  t.deepEqual(addressPools(['10.20.0.0/16', '10.30.0.0/16'], 26), {
+    pools: ['10.20.0.0/16', '10.30.0.0/16'],
+    subnetSize: 26,
+  });
+  for (const [pools, size, message] of [
+    [undefined, 30, /^subnet size is out of range: 30$/],
+    [['10.20.0.0/26'], 24, /Subnet size is too small for pool: 24$/],
+    [['x'], 24, /^invalid base pool "x"/],
+    [['10.20.0.1/16'], 24, /^invalid base pool "10\.20\.0\.1\/16"/],
+    [['10.20.0.0/16', '10.20.128.0/17'], 24, /10\.20\.128\.0\/17 overlaps with 10\.20\.0\.0\/16/],
+    [['fd00::/48'], 24, /pools are IPv4/],
+    [['127.0.0.0/16'], 24, /loopback/],
+    [['10.241.0.0/16'], 24, /a part of 10\.240\.0\.0\/12, which the ingress network has/],
+    [Array.from({ length: 65 }, (_, i) => `10.${i}.0.0/16`), 24, /at most 64/],
+  ] as const) {
+    t.throws(() => addressPools(pools, size), { code: 'INVALID_ARGUMENT', message });
+  }
 });
 
-test('a mark holds the index of a node and the id of an endpoint, and nothing else', (t) => {
-  t.is(NODE_INDEX_BITS + ENDPOINT_MARK_BITS, MARK_BITS);
-});
-
-test('a port is named by protocol and number', (t) => {
-  t.is(portKey('tcp', 80), 'tcp/80');
-  t.is(publishedKey({ Protocol: 'udp', PublishedPort: 53 }), 'udp/53');
-  t.is(publishedKey({ Protocol: 'udp' }), 'udp/0');
-});
-
-test('network, node and broadcast address of a block are not for tasks', (t) => {
-  const block = subnet('10.240.3.0/24');
-  const may = (text: string) => isTaskAddress(block, parseIpAddress(text)!);
-  t.deepEqual(['10.240.3.0', '10.240.3.1', '10.240.3.2', '10.240.3.254', '10.240.3.255'].map(may), [
-    false,
-    false,
-    true,
-    true,
-    false,
-  ]);
-  t.false(may('10.240.4.2'));
-  t.false(may('::2'));
-});
-
-test('a node is tunnelled unless it says that its mesh runs in user space', (t) => {
-  t.true(isTunnelled(undefined));
-  t.true(isTunnelled({}));
-  t.true(isTunnelled({ MeshBackend: 'nftables' }));
-  t.false(isTunnelled({ MeshBackend: 'userspace' }));
-});
-
-test('a port of the mesh has the key of its protocol and number', (t) => {
-  t.is(meshPortKey({ protocol: 'udp', publishedPort: 53 }), portKey('udp', 53));
+test('subnets know what they have in common', (t) => {
+  const [large, small, other, v6] = ['10.0.0.0/8', '10.1.0.0/16', '11.0.0.0/8', 'fd00::/8'].map(
+    Subnet.of,
+  ) as [Subnet, Subnet, Subnet, Subnet];
+  t.true(large.contains(small) && large.overlaps(small) && small.overlaps(large));
+  t.false(small.contains(large) || large.overlaps(other) || large.overlaps(v6));
+  t.is(String(Subnet.enclosing('10.1.2.3/16')), '10.1.0.0/16');
+  t.is(String(Subnet.enclosing('fd00::5/64')), 'fd00::/64');
+  t.is(Subnet.enclosing('10.1.2.3'), undefined);
 });

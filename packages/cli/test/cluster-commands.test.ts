@@ -92,6 +92,81 @@ test('node ls has a column for what is wrong with nodes or under way, if one say
   t.is(format.out, `Ready|${taken}\nDown|${Message}\n`);
 });
 
+test('doctor names what is wrong with the way out, a path once, and exits with 1', async (t) => {
+  const Since = '2026-01-01T00:00:00Z';
+  const member = (node: typeof NODE, index: number, other: string, more: object = {}) => ({
+    ...node,
+    Status: { State: 'ready', Addr: `192.0.2.${index}`, Message: 'does not reach the other' },
+    Mesh: { Index: index, Address: `198.51.100.${index}`, Subnet: `10.240.${index}.0/24` },
+    Description: {
+      ...node.Description,
+      Paths: { Problems: [{ NodeID: other, Kind: 'blocked', Since }], ...more },
+    },
+  });
+  const firewall = { Kind: 'ufw', Table: 'ip filter', Hooks: ['input'] };
+  const third = {
+    ...WORKER,
+    ID: 'node3aaaaaaaaaaaaaaaaaaaa',
+    Description: { ...NODE.Description, Hostname: 'h3' },
+    Status: { State: 'down', Addr: '192.0.2.3', Message: 'heartbeat failure' },
+  };
+  const web = {
+    ID: 's1',
+    Spec: { Name: 'web' },
+    PortConflicts: [
+      {
+        NodeID: NODE.ID,
+        Hostname: 'h1',
+        Protocol: 'tcp',
+        PublishedPort: 80,
+        Reason: 'nginx has it',
+      },
+    ],
+  };
+  const answers = {
+    'GET /nodes': [
+      member(NODE, 1, WORKER.ID),
+      member(WORKER as never, 2, NODE.ID, { Firewalls: [firewall] }),
+      third,
+    ],
+    'GET /services': [web],
+    'GET /info': {
+      Swarm: { Cluster: { DataPathPort: 4790 }, Warnings: ['WARNING: Two managers.'] },
+    },
+  };
+  const found = await command(t, answers, 'doctor');
+  t.is(found.code, 1);
+  t.deepEqual(found.out.trimEnd().split('\n'), [
+    '- Two managers.',
+    '- h3 is down: heartbeat failure; start its daemon, or see whether other nodes reach 192.0.2.3',
+    '- h1 and h2 do not reach each other through the tunnel: let 4790/udp pass between 198.51.100.1 and 198.51.100.2',
+    '- port 80/tcp of web is not served on h1: nginx has it; stop that program, or publish another port',
+    '- on h2 ufw (table ip filter) drops incoming packets that no rule of it accepts; unless you have done so, run there as root:',
+    '    ufw allow 2377/tcp',
+    '    ufw allow 4790/udp',
+    '    ufw allow in on swarm-vxlan',
+  ]);
+  const well = await command(
+    t,
+    { 'GET /nodes': [NODE], 'GET /services': [], 'GET /info': INFO },
+    'doctor',
+  );
+  t.is(well.code, 0);
+  t.is(well.out, 'nothing is wrong with the node\n');
+  const Paths = { Problems: [], Firewalls: [firewall] };
+  const guarded = { ...NODE, Description: { ...NODE.Description, Paths } };
+  const advised = await command(
+    t,
+    { 'GET /nodes': [guarded], 'GET /services': [], 'GET /info': INFO },
+    'doctor',
+  );
+  t.is(advised.code, 0);
+  t.regex(
+    advised.out,
+    /run there as root:\n {4}ufw allow.*\nnothing else is wrong with the node\n$/s,
+  );
+});
+
 test('info and version name the same version, and info the engine beside it', async (t) => {
   const worker = { ...INFO, Swarm: { ...INFO.Swarm, ControlAvailable: false, Version: '0.1.0' } };
   const answers = {
@@ -198,6 +273,8 @@ test('init sends what its flags say and prints how to join', async (t) => {
       '--data-path-addr',
       'eth1',
     ],
+    ...['--default-addr-pool', '10.20.0.0/16,10.30.0.0/16', '--default-addr-pool', '10.40.0.0/16'],
+    ...['--default-addr-pool-mask-length', '26'],
     ...['--data-path-port', '5000', '--availability', 'drain', '--cert-expiry', '2h'],
     ...['--dispatcher-heartbeat', '2s', '--snapshot-interval', '9', '--task-history-limit', '3'],
     ...['--host-privileges', 'capabilities'],
@@ -208,6 +285,8 @@ test('init sends what its flags say and prints how to join', async (t) => {
     AdvertiseAddr: 'eth0',
     DataPathAddr: 'eth1',
     DataPathPort: 5000,
+    DefaultAddrPool: ['10.20.0.0/16', '10.30.0.0/16', '10.40.0.0/16'],
+    SubnetSize: 26,
     ForceNewCluster: false,
     Availability: 'drain',
     Spec: {

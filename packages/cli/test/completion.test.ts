@@ -60,7 +60,7 @@ const OFFERED: readonly (readonly [string, readonly string[]])[] = [
   ['swarm join-token worker ', []],
   ['swarm reconnect --a', ['--advertise-addr']],
   ['swarm recon', ['reconnect']],
-  ['swarm network ', ['create', 'inspect', 'ls', 'prune', 'rm']],
+  ['swarm network ', ['connect', 'create', 'disconnect', 'inspect', 'ls', 'prune', 'rm']],
   ['swarm network rm ', ['back', 'front']],
   ['swarm service create --network b', ['back']],
   ['swarm service update --network-rm=', ['--network-rm=back', '--network-rm=front']],

@@ -186,6 +186,7 @@ const COMMANDS = [
   ['service', 'inspect', '--format', '{{print .Spec | html | upper}} {{json .}}', 's'],
   ['service', 'ps', 's'],
   ['service', 'ps', '--no-trunc', '--no-resolve', 's'],
+  ['doctor'],
   ['info'],
   ['info', '--format', '{{.Name}}'],
   ['version'],

@@ -72,6 +72,11 @@ export class BodyReader {
     return body;
   }
 
+  /** The body of a request that was read; undefined when it was not. */
+  known(request: IncomingMessage): Buffer | undefined {
+    return this.#read.get(request);
+  }
+
   /** Reads the body as JSON; undefined when it is empty. @throws ApiError as `read`, BAD_REQUEST */
   async readJson(request: IncomingMessage): Promise<unknown> {
     return parseJson(await this.read(request));

@@ -12,7 +12,13 @@ import {
   usageWithoutSandboxes,
   withoutSandboxes,
 } from './own-containers.js';
-import { endToEndHeaders, type ProxyTarget, proxyTo, requestOptions } from './proxy.js';
+import {
+  AnswerLostError,
+  endToEndHeaders,
+  type ProxyTarget,
+  proxyTo,
+  requestOptions,
+} from './proxy.js';
 import { minorOf, type Target } from './target.js';
 
 const ASK_TIMEOUT_MS = 2000;
@@ -26,10 +32,34 @@ const SANDBOXES = encodeURIComponent(
 );
 const SANDBOXES_PATH = `/containers/json?all=1&filters=${SANDBOXES}`;
 
+/** Containers of the engine whose network is the cluster's, as clients should see them. */
+export interface PlacedContainers {
+  /** A container as the engine lists or describes it; unchanged if it is not one of these. */
+  show(container: unknown): unknown;
+  /** Those on a network, by id, as Docker describes them in a network. */
+  on(networkId: string): Readonly<Record<string, object>>;
+}
+
+/** Where a request to the engine goes. */
+interface EngineTarget {
+  readonly socketPath: string;
+  readonly path: string;
+}
+
+/** An answer of the engine, of any status. */
+export interface EngineReply {
+  readonly status: number;
+  readonly body: Buffer;
+}
+
+const INSPECTED = /^\/containers\/[^/]+\/json$/;
+
 /** The node's Docker Engine, behind our socket. */
 export class Engine {
   readonly #socketPath: string;
   readonly #clock: Clock;
+  /** Set by the owner; undefined while there are none. */
+  placed: () => PlacedContainers | undefined = () => undefined;
   #minor: { readonly value: number; readonly at: number } | undefined;
 
   constructor(socketPath: string, clock: Clock) {
@@ -70,8 +100,33 @@ export class Engine {
       case 'GET /events':
         return asksForOwn(query) ? pass(query) : this.#events(request, response, target);
       default:
-        return pass(query);
+        return this.#other(request, response, target);
     }
+  }
+
+  async #other(request: IncomingMessage, response: ServerResponse, target: Target): Promise<void> {
+    const placed = this.placed();
+    if (placed === undefined || request.method !== 'GET' || !INSPECTED.test(target.path))
+      return this.pass(request, response, target);
+    return this.#changed(request, response, target, (container) => placed.show(container));
+  }
+
+  /** Sends the engine a request with this JSON body; resolves with its answer. @throws ApiError */
+  async send(method: string, target: Target, body: unknown): Promise<EngineReply> {
+    const { path, socketPath } = await this.#target(target);
+    return new Promise((resolve, reject) => {
+      const headers = { 'content-type': 'application/json' };
+      const request = http.request({ socketPath, path, method, headers }, (answer) => {
+        void bodyOf(answer, ASK_BYTES_LIMIT).then((read) => {
+          if (read === undefined) request.destroy(new Error('the answer is cut off or too large'));
+          else resolve({ status: answer.statusCode ?? 502, body: read });
+        });
+      });
+      request.once('error', (error) =>
+        reject(new AnswerLostError('the Docker Engine of this node', true, error)),
+      );
+      request.end(JSON.stringify(body));
+    });
   }
 
   /** How many containers only hold a network; undefined when the engine does not answer. */
@@ -128,8 +183,11 @@ export class Engine {
       query.set('all', '1');
     }
     return this.#changed(request, response, { ...target, query }, (containers) => {
-      const shown = withoutSandboxes(containers);
-      return isLimited && Array.isArray(shown) ? shown.slice(0, limit) : shown;
+      const listed = withoutSandboxes(containers);
+      if (!Array.isArray(listed)) return listed;
+      const placed = this.placed();
+      const shown = isLimited ? listed.slice(0, limit) : listed;
+      return placed === undefined ? shown : shown.map((one) => placed.show(one));
     });
   }
 
@@ -195,7 +253,7 @@ export class Engine {
    * An engine older than us refuses the version that the client negotiated with us, so the path names the
    * newest version that both know.
    */
-  async #target(target: Target): Promise<ProxyTarget> {
+  async #target(target: Target): Promise<ProxyTarget & EngineTarget> {
     const minor = target.versioned ? Math.min(target.minor, await this.#newest(target.minor)) : 0;
     const query = target.query.toString();
     const prefix = target.versioned ? `/v1.${minor}` : '';

@@ -4,7 +4,15 @@ import { AddressBook } from '../src/allocator/index.js';
 import { createScheduler } from '../src/scheduler/index.js';
 import { transactInBatches } from '../src/store/batches.js';
 import type { Draft } from '../src/store/store.js';
-import { clusterDraft, ingressDraft, nodeDraft, patch, put, taskDraft } from './support/objects.js';
+import {
+  clusterDraft,
+  ingressDraft,
+  networkDraft,
+  nodeDraft,
+  patch,
+  put,
+  taskDraft,
+} from './support/objects.js';
 import { createTestStore, type TestStore } from './support/test-store.js';
 import { VirtualClock } from '@swarm/sim';
 import { START_MS } from './support/start-time.js';
@@ -346,6 +354,47 @@ test('a task in a network of its host goes where the runtime can put it there', 
   t.is(nodeOf(store, 'host'), 'new');
   t.is(nodeOf(store, 'none'), 'new');
   t.regex(errOf(store, 'bridge') ?? '', /no node can put tasks into the engine's default bridge/);
+});
+
+test('a task on networks of the cluster goes to nodes that carry them, and encrypted ones nowhere yet', async (t) => {
+  const { store, scheduler, addresses, pass } = setup();
+  await put(store, 'node', described('user', { RuntimeCapabilities: ['images', 'network-none'] }));
+  await put(store, 'node', described('old', { Runtime: 'docker' }));
+  const { Spec } = networkDraft('x');
+  const Subnets = [{ Subnet: '10.1.0.0/24', Gateway: '10.1.0.1' }];
+  await put(store, 'network', networkDraft('plain', { Subnets }));
+  const encrypted = { ...Spec, Name: 'encrypted', DriverOpts: { encrypted: '' } };
+  await put(store, 'network', networkDraft('secret', { Spec: encrypted, Subnets }));
+  const wish = (id: string, ...targets: readonly string[]) => {
+    const Networks = targets.map((Target) => ({ Target }));
+    const more = spec({ ContainerSpec: { Image: 'nginx' }, Networks });
+    return put(store, 'task', pending(id, { ...more, ServiceID: id }));
+  };
+  await wish('a', 'plain');
+  scheduler.start();
+  await pass();
+  t.is(
+    errOf(store, 'a'),
+    'no suitable node (no node can attach tasks to a network of the cluster: start a daemon as root on a host with nftables, or remove the network)',
+  );
+  const RuntimeCapabilities = ['images', 'network-overlay'];
+  await put(store, 'node', described('new', { RuntimeCapabilities }));
+  await wish('b', 'plain', 'encrypted');
+  await pass();
+  t.is(nodeOf(store, 'a'), 'new');
+  t.is(nodeOf(store, 'b'), undefined);
+  t.regex(
+    errOf(store, 'b') ?? '',
+    /1 node cannot encrypt the traffic of a network \(option encrypted\): create the network again/,
+  );
+  await put(
+    store,
+    'node',
+    described('keys', { RuntimeCapabilities: [...RuntimeCapabilities, 'network-encrypted'] }),
+  );
+  await pass();
+  t.is(nodeOf(store, 'b'), 'keys');
+  await addresses.stop();
 });
 
 test('a node of an older version, which declares nothing, is known by the name of its runtime', async (t) => {
@@ -764,4 +813,30 @@ test('tasks that are too large together for one entry of the log are placed all 
   scheduler.start();
   for (let i = 0; i < 10; i += 1) await pass();
   t.deepEqual(perNode(store), { n1: 60 });
+});
+
+test('nodes that reach few others come last, and among equals those that reach all come first', async (t) => {
+  const { store, scheduler, pass } = setup();
+  const problem = { NodeID: 'x', Kind: 'blocked', Since: '2026-01-01T00:00:00Z' } as const;
+  await put(store, 'node', described('n1', { Paths: { Problems: [problem], CutOff: true } }));
+  await put(store, 'node', described('n2', { Paths: { Problems: [problem] } }));
+  await put(store, 'node', described('n3', { Paths: { Problems: [] } }));
+  scheduler.start();
+  for (const id of ['t1', 't2', 't3', 't4', 't5']) {
+    await put(store, 'task', pending(id));
+    await pass();
+  }
+  t.deepEqual(
+    ['t1', 't2', 't3', 't4', 't5'].map((id) => nodeOf(store, id)),
+    ['n3', 'n2', 'n3', 'n2', 'n3'],
+  );
+  // It is a preference: with no other node left, tasks run all the same.
+  for (const id of ['n2', 'n3'])
+    await patch(store, 'node', id, (node) => ({
+      ...node,
+      Spec: { ...node.Spec, Availability: 'pause' },
+    }));
+  await put(store, 'task', pending('t6'));
+  await pass();
+  t.is(nodeOf(store, 't6'), 'n1');
 });

@@ -50,6 +50,7 @@ const FULL: { readonly [K in Exclude<Kind, 'cluster'>]: Draft<K> } = {
       RuntimeCapabilities: ['images'],
       ListenPort: 2377,
       PortConflicts: [{ Protocol: 'tcp', PublishedPort: 80, Reason: 'nginx listens on it' }],
+      Paths: { Problems: [] },
       Ipv6Addresses: ['2001:2::1'],
     },
   }),
@@ -88,6 +89,7 @@ const FULL: { readonly [K in Exclude<Kind, 'cluster'>]: Draft<K> } = {
   task: taskDraft('t1', {
     Labels: { a: 'b' },
     Status: { ...taskDraft('t1').Status, StartedAt: '2026-01-01T00:00:00.000Z', Ipv6: true },
+    Spec: { ...taskDraft('t1').Spec, NetworkAttachmentSpec: { ContainerID: 'a' } },
     Stop: { Reason: 'its node is drained', Moved: true },
   }),
   network: networkDraft('net1', { Creation: { Key: 'k', Digest: 'd'.repeat(43) } }),

@@ -27,6 +27,7 @@ import { ManagerPart } from './manager-part.js';
 import type { MemberHost } from './membership/member-host.js';
 import { NodeFiles } from './files/node-files.js';
 import { type NodeTasks, startNodeTasks, type TasksEnvironment } from './tasks/node-tasks.js';
+import type { AttachableContainers } from '@swarm/worker';
 import { RoleFollower } from './membership/role-follower.js';
 
 /** How often an expired certificate is renewed because a manager refused it, besides the renewer's own tries. */
@@ -223,6 +224,10 @@ export class NodeDaemon implements NodeControl {
     return this.#pending ? undefined : this.#managerPart.manager;
   }
 
+  attachable(): AttachableContainers | undefined {
+    return this.#tasks?.attachable;
+  }
+
   init(request: InitRequest): Promise<string> {
     return this.#changes.run(() => this.#entry.init(request));
   }
@@ -319,6 +324,7 @@ export class NodeDaemon implements NodeControl {
       logger,
       random,
       folder: this.#files.workerFolder,
+      ...(this.engine !== undefined && { engineSocket: this.engine.socketPath }),
       nodeId: state.nodeId,
       instance: this.#instance,
       dataPathAddress: state.dataPathAddress,

@@ -1,4 +1,5 @@
 import {
+  INGRESS_IPV6_SUBNET,
   type IpAddress,
   isIpv6,
   NODE_ADDRESS_OFFSET,
@@ -7,7 +8,10 @@ import {
   TASK_OFFSET_FIRST,
   taskOffsetLast,
 } from '@swarm/api';
+import { addressBytes } from './address-bytes.js';
 import type { Word } from './kernel/words.js';
+
+export { addressBytes };
 
 /** An IPv4 address as a dotted quad. */
 export type Ipv4Address = IpAddress & { readonly __ipv4: never };
@@ -24,8 +28,8 @@ export type Ipv6SubnetText = Word & { readonly __subnet6: never };
  * The last four bytes are those of the IPv4 address, so that every node derives a task's IPv6 address, and a
  * node's block, from what it knows anyway: nothing has to be allocated or sent.
  */
-const INGRESS_IPV6_PREFIX = 'fd73:7761:726d::';
-const INGRESS_IPV6_PREFIX_LENGTH = 96;
+const [INGRESS_IPV6_PREFIX, INGRESS_IPV6_BITS] = INGRESS_IPV6_SUBNET.split('/') as [string, string];
+const INGRESS_IPV6_PREFIX_LENGTH = Number(INGRESS_IPV6_BITS);
 
 /** The IPv6 address on the ingress network of whoever has this IPv4 address there. */
 export function ingressIpv6(address: Ipv4Address): Ipv6Address {
@@ -76,16 +80,4 @@ export function taskAddresses(block: SubnetText): Ipv4Address[] {
     { length: Math.max(0, count) },
     (_, i) => subnet.addressAt(TASK_OFFSET_FIRST + i) as Ipv4Address,
   );
-}
-
-/** The 4 or 16 bytes of an address. */
-export function addressBytes(address: IpAddress): number[] {
-  if (!isIpv6(address)) return address.split('.').map(Number);
-  const [head = '', tail] = address.split('::');
-  const words = (part: string): number[] =>
-    part === '' ? [] : part.split(':').map((word) => Number.parseInt(word, 16));
-  const first = words(head);
-  const last = words(tail ?? '');
-  const gap = new Array<number>(8 - first.length - last.length).fill(0);
-  return [...first, ...gap, ...last].flatMap((word) => [word >> 8, word & 0xff]);
 }

@@ -24,7 +24,9 @@ import {
   parseTaskId,
   type TaskId,
 } from './layout.js';
+import { parseTunnelKey } from './encryption/keys.js';
 import type { HostPort } from './mesh.js';
+import type { TunnelKey } from './netlink/wireguard.js';
 import type { PortOptions } from './port-options.js';
 
 /** A peer whose every field is checked. */
@@ -40,6 +42,17 @@ export interface CheckedPeer {
   readonly addressesV6: readonly IpAddress[];
   /** There is no tunnel to it: its tasks are reached at `address`. */
   readonly userspace: boolean;
+  /** It answers probes of the path to it. */
+  readonly probed: boolean;
+  /** Undefined when it cannot encrypt. */
+  readonly encryption: CheckedEncryption | undefined;
+}
+
+/** What a peer has to encrypt with, checked. */
+export interface CheckedEncryption {
+  readonly publicKey: TunnelKey;
+  readonly epoch: string;
+  readonly means: readonly string[];
 }
 
 /** Whether kernel and routes treat two peers the same. */
@@ -156,7 +169,8 @@ const WEIGHT_LIMIT = 1000;
 /** @throws BadPart */
 export function readPeer(value: unknown, ingress: Subnet): CheckedPeer {
   const fields = fieldsOf(value, 'a peer');
-  const { nodeId, index, address, subnet, down, userspace, ipv6Addresses = [] } = fields;
+  const { nodeId, index, address, subnet, down, userspace, ipv6Addresses = [], probed } = fields;
+  const { encryption } = fields;
   if (!isObjectId(nodeId)) throw new BadPart('its node id is invalid');
   if (!Number.isInteger(index) || (index as number) < 1 || (index as number) > MAX_PEER_INDEX) {
     throw new BadPart(`its index is not within 1 to ${MAX_PEER_INDEX}`);
@@ -176,8 +190,24 @@ export function readPeer(value: unknown, ingress: Subnet): CheckedPeer {
     down: down === true,
     addressesV6: readIpv6(ipv6Addresses, parsed),
     userspace: userspace === true,
+    probed: probed === true,
+    encryption: readEncryption(encryption),
   };
 }
+
+/** Undefined for a node that cannot encrypt, and when it is invalid: nothing then leads to it encrypted, or at all. */
+function readEncryption(value: unknown): CheckedEncryption | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  const { publicKey, epoch, means } = value as Readonly<Record<string, unknown>>;
+  const key = parseTunnelKey(publicKey);
+  if (key === undefined || typeof epoch !== 'string' || !EPOCH.test(epoch)) return undefined;
+  if (!Array.isArray(means)) return undefined;
+  const names = means.filter((name): name is string => typeof name === 'string');
+  return { publicKey: key, epoch, means: names };
+}
+
+/** Name of an epoch. */
+const EPOCH = /^[A-Za-z0-9]{1,64}$/;
 
 /** Most IPv6 addresses of one node. */
 const NODE_ADDRESSES_LIMIT = 16;

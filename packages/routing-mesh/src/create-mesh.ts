@@ -1,5 +1,6 @@
 import { Subnet } from '@swarm/api';
 import { subnetText } from './address.js';
+import { openEncryption } from './encryption/open-encryption.js';
 import { openPacketFilter } from './kernel/open-packet-filter.js';
 import { DEFAULT_DATA_PATH_PORT, DEFAULT_INGRESS_NETWORK } from './layout.js';
 import type { Mesh, MeshOptions } from './mesh.js';
@@ -46,8 +47,10 @@ export async function createMesh(options: MeshOptions): Promise<Mesh> {
     const opened = await openPacketFilter(kernel, logger);
     if ('nft' in opened) {
       const checkIntervalMs = options.checkIntervalMs ?? DEFAULT_CHECK_INTERVAL_MS;
-      const parts = nftablesParts(made, opened);
-      const hasIpv6 = opened.family === 'inet';
+      const { nft, family } = opened;
+      const encryption = await openEncryption({ ...made, ...options.encryption, nft });
+      const parts = nftablesParts(made, opened, encryption);
+      const hasIpv6 = family === 'inet';
       return new NodeMesh({ ...common, parts, hasIpv6, checkIntervalMs });
     }
     if (backend === 'nftables') {

@@ -1,4 +1,5 @@
 export { createMesh } from './create-mesh.js';
+export { parseTunnelKey, type TunnelKeyPair } from './encryption/keys.js';
 export type { Kernel } from './kernel/kernel.js';
 export type { Sockets } from './kernel/sockets.js';
 export { DEFAULT_DATA_PATH_PORT, DEFAULT_INGRESS_NETWORK, MAX_PEER_INDEX } from './layout.js';

@@ -4,6 +4,7 @@ import {
   INGRESS_VNI,
   type IpAddress,
   MARK_BITS,
+  MESH_PROBE_PORT,
   NODE_INDEX_LAST,
 } from '@swarm/api';
 import { addressBytes, type Ipv4Address } from './address.js';
@@ -37,10 +38,27 @@ export const TABLE = 'swarm_mesh';
 export const TIMEOUT_TABLE = 'swarm_timeouts';
 /** The tunnel device between nodes. */
 export const TUNNEL_DEVICE = 'swarm-vxlan' as LinkName;
+/** The device to nodes with which this one uses WireGuard. */
+export const WIREGUARD_DEVICE = 'swarm-wg' as LinkName;
+/** The device to nodes with which this one uses IPsec. */
+export const IPSEC_DEVICE = 'swarm-ipsec' as LinkName;
+/** Made and removed at once, to see whether the kernel has such devices. */
+export const IPSEC_PROBE_DEVICE = 'swarm-probe' as LinkName;
+/** Ties policies and associations of IPsec to our device; no other program may use it. */
+export const IPSEC_INTERFACE_ID = 0x7377726d;
+/**
+ * Bytes that encryption adds, beyond what VXLAN does: WireGuard takes 60 with an outer IPv4 header (that 20, UDP 8, its
+ * own 32), ESP at most 57 (20, header 8, nonce 8, padding and trailer 5, tag 16).
+ */
+export const ENCRYPTION_EXTRA_BYTES = 10;
+/** Our second nftables table: what keeps clear packets of encrypted networks in and out. */
+export const ENCRYPTION_TABLE = 'swarm_encryption' as Word;
 /** VXLAN network identifier of the ingress network. */
 export const TUNNEL_VNI = INGRESS_VNI;
 /** Default UDP port of the tunnel (IANA's for VXLAN, RFC 7348). */
 export const DEFAULT_DATA_PATH_PORT = 4789;
+/** UDP port of the probes between nodes' mesh addresses: nobody can publish it. */
+export const PROBE_PORT = MESH_PROBE_PORT;
 /** Bytes VXLAN adds: outer IP header, UDP 8, VXLAN 8, inner Ethernet 14. */
 export const TUNNEL_OVERHEAD_V4_BYTES = 50;
 export const TUNNEL_OVERHEAD_V6_BYTES = 70;

@@ -6,6 +6,7 @@ import { HostPortSection } from './balancer/nftables/host-port-section.js';
 import { LoopbackListeners } from './balancer/nftables/loopback-listeners.js';
 import { NftablesBalancer } from './balancer/nftables/nftables-balancer.js';
 import { UserspaceBalancer } from './balancer/userspace/userspace-balancer.js';
+import { noEncryption, type TrafficEncryption } from './encryption/traffic-encryption.js';
 import { type AccessGuard, NftablesGuard, noAccessGuard } from './guard/access-guard.js';
 import { GuardSection } from './guard/guard-section.js';
 import type { Kernel } from './kernel/kernel.js';
@@ -19,6 +20,9 @@ import type { TableFamily } from './layout.js';
 import type { MeshBackendName } from './mesh.js';
 import { NftablesOverlays } from './overlay/nftables-overlays.js';
 import { noOverlayNetworks, type OverlayNetworks } from './overlay/overlay-networks.js';
+import { type Paths, noPaths } from './paths/paths.js';
+import { ProbedPaths } from './paths/probed-paths.js';
+import { ProbeSection } from './paths/probe-section.js';
 import { VipSection } from './overlay/vip-section.js';
 import { WallSection } from './overlay/wall-section.js';
 import { ResolverNames } from './names/resolver-names.js';
@@ -39,8 +43,10 @@ import { VxlanTunnel } from './tunnel/vxlan-tunnel.js';
 export interface MeshParts {
   readonly backend: MeshBackendName;
   readonly tunnel: Tunnel;
+  readonly paths: Paths;
   readonly links: TaskLinks;
   readonly balancer: LoadBalancer;
+  readonly encryption: TrafficEncryption;
   readonly overlay: OverlayNetworks;
   readonly guard: AccessGuard;
   readonly names: ServiceNames;
@@ -67,6 +73,7 @@ export interface PartOptions {
 export function nftablesParts(
   options: PartOptions,
   { nft, family }: { readonly nft: Nft; readonly family: TableFamily },
+  encryption = noEncryption('it has no key'),
 ): MeshParts {
   const { kernel, ingressNetwork, dataPathPort, logger, clock, resolver } = options;
   const hostPorts = new HostPortSection();
@@ -85,6 +92,7 @@ export function nftablesParts(
       walls.get(IPV4)!,
       vips.get(IPV4)!,
       ports,
+      new ProbeSection(),
       new IsolationSection(),
       guards.get(IPV4)!,
     ],
@@ -106,6 +114,7 @@ export function nftablesParts(
       section: peers,
       hasIpv6: family === 'inet',
     }),
+    paths: new ProbedPaths(options),
     links: new VethLinks({ kernel, logger }),
     balancer: new NftablesBalancer({
       kernel,
@@ -117,7 +126,8 @@ export function nftablesParts(
       hasIpv6: family === 'inet',
       logger,
     }),
-    overlay: new NftablesOverlays({ kernel, logger, ingressNetwork, walls, vips }),
+    encryption,
+    overlay: new NftablesOverlays({ kernel, logger, ingressNetwork, walls, vips, encryption }),
     guard: new NftablesGuard({ run: kernel.run, logger, sections: guards }),
     names: resolver === undefined ? withoutNames : new ResolverNames({ resolver, clock, logger }),
     probe: new ProcProbe(kernel),
@@ -131,8 +141,10 @@ export function userspaceParts(options: PartOptions): MeshParts {
   return {
     backend: 'userspace',
     tunnel: noTunnel,
+    paths: noPaths,
     links: new SharedNetwork(),
     balancer: new UserspaceBalancer(options),
+    encryption: noEncryption('it has no kernel networking'),
     overlay: noOverlayNetworks,
     guard: noAccessGuard,
     names: noServiceNames,

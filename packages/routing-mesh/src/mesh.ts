@@ -2,14 +2,18 @@ import type {
   Clock,
   Logger,
   MeshBackendName,
+  MeshEncryption,
   MeshPeer,
   MeshState,
   MeshTrace,
   MeshTraceQuery,
+  NodePaths,
   PortConflict,
   PortKey,
   PortProtocol,
 } from '@swarm/api';
+import type { TunnelKeyPair } from './encryption/keys.js';
+import type { EncryptionOptions } from './encryption/open-encryption.js';
 import type { Kernel } from './kernel/kernel.js';
 import type { Sockets } from './kernel/sockets.js';
 import type { ResolverProcess } from './names/resolver-process.js';
@@ -163,6 +167,15 @@ export interface Mesh {
    */
   readonly conflicts: readonly PortConflict[];
 
+  /**
+   * To which nodes packets do not get through the tunnel, or only small ones. Undefined while this node does not
+   * look, as without a tunnel: then the others do not look at the path to it, either.
+   */
+  readonly paths: NodePaths | undefined;
+
+  /** Calls the listener after each change of `paths`. @returns ends that */
+  watchPaths(listener: () => void): () => void;
+
   /** From which this host's own packets come over IPv6; empty while nothing is led over IPv6. */
   readonly ipv6Addresses: readonly string[];
 
@@ -175,6 +188,15 @@ export interface Mesh {
    * @throws RangeError for a query that this node cannot answer; the message says what to do
    */
   trace(query: MeshTraceQuery, local: ReadonlySet<string>): Promise<MeshTrace>;
+
+  /** What other nodes need to encrypt what they send to this one; undefined when it cannot encrypt. */
+  readonly encryption: MeshEncryption | undefined;
+
+  /** Calls the listener after each change of `encryption`. @returns ends that */
+  watchEncryption(listener: () => void): () => void;
+
+  /** Goes over to another key pair; connections go on. Ignored by a node that cannot encrypt. */
+  changeKeys(keys: TunnelKeyPair): Promise<void>;
 
   /** Calls the listener when clients of a task were refused because no rule of its service admits them. */
   watchRefusals(listener: (refusals: TaskRefusals) => void): () => void;
@@ -194,6 +216,8 @@ export interface MeshOptions {
   readonly clock: Clock;
   readonly kernel: Kernel;
   readonly sockets: Sockets;
+  /** Without it, the node carries no encrypted networks. */
+  readonly encryption?: EncryptionOptions | undefined;
   /** Answers tasks on overlay networks; absent: they have no names. Unused by userspace. */
   readonly resolver?: ResolverProcess;
   /** 0 to 1, as `Math.random`. */

@@ -5,12 +5,14 @@ import {
   isIpv6,
   isLoopback,
   type Logger,
+  type MeshEncryption,
   type MeshPeer,
   meshPortKey,
   meshPortOf,
   type MeshState,
   type MeshTrace,
   type MeshTraceQuery,
+  type NodePaths,
   parseIpAddress,
   type PortConflict,
   type PortKey,
@@ -32,6 +34,7 @@ import {
   readPeer,
   samePeer,
 } from './checked.js';
+import type { TunnelKeyPair } from './encryption/keys.js';
 import { HostPortClaims } from './host-port-claims.js';
 import { gatewayPlace } from './links/gateway.js';
 import { type NetworkId, parseTaskId, type TaskId } from './layout.js';
@@ -45,6 +48,7 @@ import type {
 } from './mesh.js';
 import type { MeshParts } from './mesh-parts.js';
 import { LatestQueue } from './latest-queue.js';
+import { avoid } from './paths/avoid.js';
 import { type NetworkView, viewNetworks } from './overlay/network-view.js';
 import { hostPortRefusal, PortGuard, sameReasons } from './port-guard.js';
 import { StateReader } from './state-reader.js';
@@ -132,10 +136,26 @@ export class NodeMesh implements Mesh {
       ownPorts: options.ownPorts ?? (() => []),
       isHeld: (port) => this.#parts.balancer.holds(port),
     });
+    this.#parts.paths.watch(() => this.#followPaths());
   }
 
   get generation(): number {
     return this.#generation;
+  }
+
+  get paths(): NodePaths | undefined {
+    const { isAnswering, problems, isCutOff, firewalls } = this.#parts.paths;
+    if (!isAnswering) return undefined;
+    const Problems = [...problems].map(([NodeID, { kind, sinceMs }]) => ({
+      NodeID,
+      Kind: kind,
+      Since: new Date(sinceMs).toISOString(),
+    }));
+    return {
+      Problems,
+      ...(isCutOff ? { CutOff: true } : {}),
+      ...(firewalls.length > 0 ? { Firewalls: firewalls } : {}),
+    };
   }
 
   async start(place: MeshPeer): Promise<void> {
@@ -158,8 +178,10 @@ export class NodeMesh implements Mesh {
   }
 
   async #startParts(self: CheckedPeer): Promise<void> {
-    const { tunnel, links, balancer, overlay, transaction } = this.#parts;
+    const { tunnel, encryption, paths, links, balancer, overlay, transaction } = this.#parts;
     await tunnel.start(self);
+    await encryption.start(self, tunnel.mtuBytes);
+    await paths.start(self, tunnel.mtuBytes);
     links.start(self);
     await balancer.start(self);
     await overlay.start(self);
@@ -212,15 +234,16 @@ export class NodeMesh implements Mesh {
 
   /** Only within `#changes`: makes every part hold its slice of the state. */
   async #hold(state: CheckedState): Promise<void> {
-    const { tunnel, balancer, overlay, names, transaction } = this.#parts;
+    const { tunnel, encryption, paths, balancer, overlay, names, transaction } = this.#parts;
     const refused = await tunnel.reach(state.peers);
-    const { peers, ports } = without(state, refused);
+    const { peers, ports } = avoid(without(state, refused), this.#unreached());
     const networks = this.#views(state, peers);
     this.#reached = peers;
     const withheld = await this.#guard.check(this.#ports());
     this.#withheld = withheld;
     const served = ports.filter((port) => !withheld.has(meshPortKey(port)));
     await balancer.apply({ peers, ports: served });
+    await encryption.reach({ peers, networks });
     await overlay.apply({ peers, networks });
     this.#parts.guard.apply({ ...state, tasks: this.#tasks });
     this.#isTakenOver = false;
@@ -234,6 +257,7 @@ export class NodeMesh implements Mesh {
     // What names lead to is in the kernel.
     await names.apply({ networks });
     this.#generation = state.generation;
+    paths.follow(peers);
     await tunnel.prune(peers);
     await overlay.settle({ isUnsure });
     await balancer.settle({ isUnsure });
@@ -249,22 +273,40 @@ export class NodeMesh implements Mesh {
     const overlays = new Map<NetworkId, CheckedOverlay>();
     for (const overlay of [...this.#overlays.values()].flat())
       overlays.set(overlay.networkId, overlay);
-    return viewNetworks(overlays.values(), state, peers);
+    const { members } = avoid({ ports: [], ...state }, this.#unreached());
+    return viewNetworks(overlays.values(), { ...state, members }, peers);
   }
 
   /** Only within `#changes`: after a task came or went. */
   async #followNetworks(): Promise<void> {
     // The first state follows at once, and brings them.
     if (this.#isTakenOver) return;
-    const { overlay, names, transaction } = this.#parts;
+    const { encryption, overlay, names, transaction } = this.#parts;
     const peers = this.#reached;
     const networks = this.#views(this.#state ?? NOTHING, peers);
+    await encryption.reach({ peers, networks });
     await overlay.apply({ peers, networks });
     this.#parts.guard.apply({ ...(this.#state ?? NOTHING), tasks: this.#tasks });
     const isUnsure = await transaction.commit();
     await names.apply({ networks });
     await overlay.settle({ isUnsure });
     if (isUnsure) await this.#parts.balancer.settle({ isUnsure });
+  }
+
+  /** Nodes to which the tunnel does not carry packets, or not those of full size. */
+  #unreached(): ReadonlySet<string> {
+    return new Set(this.#parts.paths.problems.keys());
+  }
+
+  /** Leads clients past nodes that became unreachable, and to those that are reached again. */
+  #followPaths(): void {
+    const hold = async () => {
+      if (this.#closed || this.#state === undefined || this.#isTakenOver) return;
+      await this.#hold(this.#state);
+    };
+    this.#changes.run(hold).catch((error: unknown) => {
+      this.#logger.error({ err: error }, 'could not follow a change of the paths to other nodes');
+    });
   }
 
   /** All ports that lead to tasks: of the state, and those of this node's tasks. */
@@ -336,6 +378,28 @@ export class NodeMesh implements Mesh {
     }));
   }
 
+  watchPaths(listener: () => void): () => void {
+    return this.#parts.paths.watch(listener);
+  }
+
+  get encryption(): MeshEncryption | undefined {
+    return this.#parts.encryption.offer;
+  }
+
+  watchEncryption(listener: () => void): () => void {
+    return this.#parts.encryption.watch(listener);
+  }
+
+  async changeKeys(keys: TunnelKeyPair): Promise<void> {
+    const { encryption } = this.#parts;
+    await this.#changes.run(async () => {
+      if (this.#closed) return;
+      await encryption.changeKeys(keys);
+      // The new keys are for the same nodes.
+      if (this.#state !== undefined) await this.#hold(this.#state);
+    });
+  }
+
   get ipv6Addresses(): readonly string[] {
     return this.#parts.tunnel.ipv6Addresses;
   }
@@ -367,7 +431,7 @@ export class NodeMesh implements Mesh {
   async #attach(task: CheckedTask, { isAdopted }: { isAdopted: boolean }): Promise<void> {
     assert(this.#self !== undefined, 'start comes before attach');
     const { taskId, netns, attachments, hostPorts } = task;
-    const { tunnel, links, balancer, names, overlay } = this.#parts;
+    const { tunnel, encryption, links, balancer, names, overlay } = this.#parts;
     const before = this.#tasks.get(taskId);
     const addresses = addressesOf(task);
     const addressesBefore = this.#addresses.of(taskId);
@@ -385,7 +449,10 @@ export class NodeMesh implements Mesh {
     this.#tasks.set(taskId, local);
     try {
       this.#refuseIfClosed();
-      const wishes = { taskId, netns, attachments, mtuBytes: tunnel.mtuBytes };
+      encryption.check(task);
+      const mtuBytes = tunnel.mtuBytes;
+      const linked = attachments.map((one) => withinMtu(one, encryption.mtuBytes));
+      const wishes = { taskId, netns, attachments: linked, mtuBytes };
       if (!isAdopted || !(await links.isAttached(wishes))) await links.attach(wishes);
       await this.#changes.run(async () => {
         this.#refuseIfClosed();
@@ -498,14 +565,16 @@ export class NodeMesh implements Mesh {
     this.#closed = true;
     this.#options.clock.clearTimeout(this.#timer);
     this.#options.clock.clearTimeout(this.#portTimer);
+    this.#parts.paths.close();
     this.#options.clock.clearTimeout(this.#guardTimer);
     await this.#states.idle();
-    const { tunnel, links, balancer, names, overlay, transaction } = this.#parts;
+    const { tunnel, encryption, links, balancer, names, overlay, transaction } = this.#parts;
     await this.#changes.run(async () => {
       this.#isOver = true;
       await balancer.close();
       await names.close({ keep });
       await overlay.close({ keep });
+      await encryption.close({ keep });
       if (!keep) await links.retain(new Set());
       await transaction.close({ keep });
       if (!keep) await tunnel.close();
@@ -611,11 +680,12 @@ export class NodeMesh implements Mesh {
   async #check(): Promise<void> {
     // Taken over, but no state yet: the kernel holds another process's, which works.
     if (this.#closed || this.#isTakenOver) return;
-    const { tunnel, balancer, overlay, transaction } = this.#parts;
+    const { tunnel, encryption, balancer, overlay, transaction } = this.#parts;
     const before = tunnel.ipv6Addresses;
+    const isEncryptionLost = await encryption.repair();
     const isTunnelRepaired = await tunnel.repair();
     if (tunnel.ipv6Addresses !== before) for (const listener of this.#listeners) listener();
-    const isRepaired = (await overlay.repair()) || isTunnelRepaired;
+    const isRepaired = (await overlay.repair()) || isTunnelRepaired || isEncryptionLost;
     if (isRepaired) {
       this.#logger.warn({}, 'somebody removed rules or routes of the mesh; restored them');
     }
@@ -631,6 +701,14 @@ const NOTHING: Pick<CheckedState, 'services' | 'members' | 'ports'> = {
   services: new Map(),
   members: new Map(),
 };
+
+/** The attachment with links whose packets still fit when they are encrypted. */
+function withinMtu(attachment: CheckedAttachment, limitBytes: number): CheckedAttachment {
+  const { overlay } = attachment;
+  if (overlay?.isEncrypted !== true) return attachment;
+  const mtuBytes = Math.min(overlay.mtuBytes ?? limitBytes, limitBytes);
+  return { ...attachment, overlay: { ...overlay, mtuBytes } };
+}
 
 /**
  * All addresses of a task, those first that its host ports lead to. In the host's network, all attachments are at

@@ -1,6 +1,6 @@
 import { type MeshState, type PortKey, silentLogger } from '@swarm/api';
 import test from 'ava';
-import { VirtualClock } from '@swarm/sim';
+import { until, VirtualClock } from '@swarm/sim';
 import type { HostPort } from '../src/mesh.js';
 import { parseNetworkId, parseTaskId } from '../src/layout.js';
 import { NodeMesh } from '../src/node-mesh.js';
@@ -52,7 +52,13 @@ async function started(ownPorts: readonly PortKey[] = []) {
 
 test('a start makes the node’s own end, then writes what nothing leads to yet', async (t) => {
   const { mesh, fake } = await started();
-  t.deepEqual(fake.take(), ['tunnel.start', 'balancer.start', 'transaction.start', 'commit']);
+  t.deepEqual(fake.take(), [
+    'tunnel.start',
+    'paths.start 1450',
+    'balancer.start',
+    'transaction.start',
+    'commit',
+  ]);
   await mesh.start(rawPeer(1));
   t.deepEqual(fake.take(), [], 'nothing is new');
   await t.throwsAsync(mesh.start({ ...rawPeer(1), subnet: '10.240.9.0/24' }), {
@@ -71,6 +77,7 @@ test('a state: new ways first, one commit, then ways that are gone, then connect
     'overlay.apply 0',
     'commit',
     'names.apply 0',
+    'paths.follow node1 node2',
     'tunnel.prune node1 node2',
     'overlay.settle',
     'balancer.settle',
@@ -86,6 +93,30 @@ test('each part gets its slice only, and nothing leads to a peer without a way',
   t.deepEqual(Object.keys(slice!).sort(), ['peers', 'ports']);
   t.deepEqual([...slice!.peers.keys()], ['node1']);
   t.true(fake.take().includes('tunnel.prune node1'));
+});
+
+test('endpoints on nodes that are not reached are left out, at once, while there are others', async (t) => {
+  const { mesh, fake } = await started();
+  const [port] = state(1).ports;
+  const more = { taskId: 'u', nodeId: 'node3', address: '10.240.3.2', port: 80 };
+  const both = { ...port!, endpoints: [...port!.endpoints, more] };
+  await mesh.apply({ ...state(1, 1, 2, 3), ports: [both, { ...port!, publishedPort: 8081 }] });
+  const served = () =>
+    fake.slices.at(-1)!.ports.map(({ endpoints }) => endpoints.map(({ taskId }) => taskId));
+  const held = async (expected: string[][]) => {
+    await until('the slice follows', () => String(served()) === String(expected));
+    t.deepEqual(served(), expected);
+  };
+  await held([['t', 'u'], ['t']]);
+  fake.findProblem('node2', 'mtu');
+  await held([['u'], ['t']]);
+  t.like(mesh.paths?.Problems, [{ NodeID: 'node2', Kind: 'mtu' }]);
+  fake.findProblem('node3', 'blocked');
+  await held([['t', 'u'], ['t']]);
+  fake.findProblem('node2', undefined);
+  await held([['t'], ['t']]);
+  t.is(mesh.generation, 1);
+  t.false(fake.slices.at(-1)!.peers.size < 3, 'their ways stay');
 });
 
 test('of states that arrive while one is applied, the newest follows, and calls to parts never overlap', async (t) => {

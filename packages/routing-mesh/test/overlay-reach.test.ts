@@ -9,7 +9,7 @@ const BYTES = 64 * 1024;
 if (problem === undefined) {
   test.before(async () => {
     cluster = await OverlayCluster.open('or');
-    await cluster.client.agent.serve({ name: 'world', port: TASK_PORT, host: '::' });
+    await cluster.client.agent.serve({ name: 'world', port: TASK_PORT });
   });
   test.afterEach.always(() => cluster.reset());
   test.after.always(() => cluster.close());

@@ -63,7 +63,7 @@ if (problem === undefined) {
   test.serial('every port, UDP and echo requests go by a virtual address', async (t) => {
     const { client, members } = await web(2);
     const [member] = members;
-    await member!.agent.serve({ name: 'other', port: 8443, host: '::' });
+    await member!.agent.serve({ name: 'other', port: 8443 });
     t.is((await cluster.ask(client, VIP, 8443)).task, 'other');
     t.deepEqual(await cluster.askUdp(client, VIP, 8443), {
       task: 'other',

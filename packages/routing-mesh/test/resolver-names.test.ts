@@ -221,17 +221,16 @@ if (lab === undefined) {
       const { rcode } = await other.agent.ask({ name: 'example.com' });
       return rcode === 'NOERROR';
     });
-    const before = await node.serverAsked(server);
     const all = Promise.allSettled(
       Array.from({ length: 1200 }, () =>
         greedy.agent.ask({ name: 'example.com', timeoutMs: 5000 }),
       ),
     );
-    await until('it has asked', async () => (await node.serverAsked(server)) - before > 300);
+    await until('it has asked', async () => (await node.mostWaiting(server)) > 300);
     t.is((await other.agent.ask({ name: 'example.com', timeoutMs: 5000 })).rcode, 'NOERROR');
-    const rcodes = (await all).map((one) => (one.status === 'fulfilled' ? one.value.rcode : ''));
-    t.true(rcodes.filter((rcode) => rcode === 'NOERROR').length <= 700);
-    t.true(rcodes.includes('SERVFAIL'), 'told at once, not left to wait');
+    await all;
+    const most = await node.mostWaiting(server);
+    t.true(most <= 514, `half of the room, and the other task's: ${most}`);
     await node.stop();
     lab.setResolvers([]);
     await done(greedy, other);
@@ -275,7 +274,10 @@ if (lab === undefined) {
         });
         t.log(`names were back ${Math.round(performance.now() - killedMs)} ms after the kill`);
       }
-      t.deepEqual((await other.agent.ask({ name: 'box' })).data, ['10.0.1.8']);
+      await until('the other task finds names', async () => {
+        const asked = other.agent.ask({ name: 'box', timeoutMs: 100 });
+        return (await asked.catch(() => undefined))?.data[0] === '10.0.1.8';
+      });
       t.not(lab.resolverPid, pid);
       t.false(existsSync(`/proc/${pid}/fd`) && lab.resolverPid === pid);
       await apply(backend);

@@ -7,9 +7,8 @@ type PortInput = NonNullable<EndpointInput['Ports']>[number];
 /**
  * The endpoint that a client sent for a service that exists. Docker's clients drop fields that they do not know
  * when they read, edit and write a spec: options of ours that are absent stay as they are, on ports whose mapping
- * is the same. What means "none" (`HostIP` empty, affinity `none`, policy `cluster`, a weight of 100, a limit of 0, a rule that
- * admits everybody)
- * takes an option away.
+ * is the same. What means "none" (`HostIP` empty, affinity `none`, policy `cluster`, a weight of 100, a rule that
+ * admits everybody) takes an option away.
  */
 export function withKeptOptions(input: EndpointInput, present: EndpointSpec = {}): EndpointInput {
   const { Allow, Affinity, TrafficPolicy, RevisionWeight, Ports = [] } = present;

@@ -4,6 +4,7 @@ import type { Service } from '../objects/service.js';
 import type { Task } from '../objects/task.js';
 import { modeOf } from '../service-mode.js';
 import { isTaskState } from '../task-state.js';
+import { isAttachment } from '../task/attachment.js';
 import { Filters } from './filters.js';
 
 type Given = string | null | undefined;
@@ -75,6 +76,12 @@ export function taskFilters(given: Given, context: TaskFilterContext): TaskFilte
   const serviceIds = filters.values('service').map((value) => context.serviceId(value));
   const nodeIds = filters.values('node').map((value) => context.nodeId(value));
   const upToDate = filters.flag('_up-to-date');
+  // As in Docker, the places of containers on networks are listed only for those who ask.
+  const asksForRuntime = filters.values('runtime').length > 0;
+  const hasRuntime = (task: Task) =>
+    asksForRuntime
+      ? filters.exact('runtime', task.Spec.Runtime ?? 'container')
+      : !isAttachment(task);
   return {
     ...(serviceIds.length > 0 && { serviceIds: [...new Set(serviceIds)] }),
     ...(nodeIds.length > 0 && { nodeIds: [...new Set(nodeIds)] }),
@@ -85,7 +92,7 @@ export function taskFilters(given: Given, context: TaskFilterContext): TaskFilte
       (serviceIds.length === 0 || serviceIds.includes(task.ServiceID)) &&
       (nodeIds.length === 0 || (task.NodeID !== undefined && nodeIds.includes(task.NodeID))) &&
       filters.exact('desired-state', task.DesiredState) &&
-      filters.exact('runtime', task.Spec.Runtime ?? 'container') &&
+      hasRuntime(task) &&
       (upToDate !== true || context.isUpToDate(task)),
   };
 }

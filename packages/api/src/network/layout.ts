@@ -19,6 +19,14 @@ export const INGRESS_VNI = VNI_FIRST;
 /** The first VNI of the networks that users make. */
 export const USER_VNI_FIRST = INGRESS_VNI + 1;
 export const INGRESS_SUBNET = '10.240.0.0/12';
+/** Its IPv6 addresses, which nodes derive from the IPv4 ones (a unique local prefix, RFC 4193). */
+export const INGRESS_IPV6_SUBNET = 'fd73:7761:726d::/96';
+
+/** UDP port at which nodes answer probes of their paths, at their own addresses of the ingress network. */
+export const MESH_PROBE_PORT = 2377;
+
+/** UDP port of WireGuard between nodes: this many above the data path port. */
+export const WIREGUARD_PORT_OFFSET = 1;
 
 /**
  * The index of a node names it in packet marks, tunnel MACs, conntrack zones and blocks. No node has index

@@ -1,5 +1,6 @@
 import type { TLSInfo } from './cluster.js';
 import type { Program } from '../program.js';
+import type { NodePaths } from './node-paths.js';
 import type { PortConflict } from './port-conflict.js';
 import type { ClientVersioned, Labels, Meta, Timestamp } from './common.js';
 
@@ -23,6 +24,13 @@ export interface Platform {
 export interface Resources {
   readonly NanoCPUs?: number;
   readonly MemoryBytes?: number;
+}
+
+/** See MeshEncryption, which has the same under other names. */
+export interface NodeEncryption {
+  readonly PublicKey: string;
+  readonly Epoch: string;
+  readonly Means: readonly string[];
 }
 
 /** What a node reports about itself. The fields from `Runtime` on are ours; Docker's clients ignore them. */
@@ -49,8 +57,12 @@ export interface NodeDescription {
   readonly Program?: Program;
   /** Where it listens for other nodes while it is a manager, TCP. Absent on nodes of older versions. */
   readonly ListenPort?: number;
+  /** What others need to encrypt what they send to it. Absent when it cannot encrypt. */
+  readonly Encryption?: NodeEncryption;
   /** Published ports that other nodes serve and this one does not. */
   readonly PortConflicts?: readonly PortConflict[];
+  /** Absent while it does not look at its paths: without a tunnel, while it starts, on nodes of older versions. */
+  readonly Paths?: NodePaths;
   /** From which its own packets come over IPv6. Absent on nodes without IPv6, and of older versions. */
   readonly Ipv6Addresses?: readonly string[];
 }

@@ -134,6 +134,8 @@ export interface TaskSpec {
   readonly RestartPolicy?: RestartPolicy;
   readonly Placement?: Placement;
   readonly Networks?: readonly NetworkAttachmentConfig[];
+  /** Only of a task that is a container's place on networks, see `isAttachment`. */
+  readonly NetworkAttachmentSpec?: { readonly ContainerID: string };
   readonly LogDriver?: { readonly Name?: string; readonly Options?: Record<string, string> };
   /** Any change to it makes every task out of date. */
   readonly ForceUpdate: number;

@@ -1,8 +1,8 @@
 import { NODE_INDEX_FIRST, NODE_INDEX_LAST } from '../network/layout.js';
 import type {
   MeshDelta,
+  MeshEncryption,
   MeshEndpoint,
-  MeshLimits,
   MeshMember,
   MeshMemberNetwork,
   MeshPeer,
@@ -35,6 +35,17 @@ export const MESH_PORTS_LIMIT = 3 * 65_535;
 /** Most tasks behind one port. */
 export const MESH_ENDPOINTS_LIMIT = 100_000;
 
+/** Most characters of a key, and of the name of an epoch or of a means. */
+const ENCRYPTION_TEXT_LIMIT = 64;
+const MEANS_LIMIT = 8;
+const encryptionText = text(ENCRYPTION_TEXT_LIMIT);
+
+export const meshEncryptionShape = record<MeshEncryption>({
+  publicKey: encryptionText,
+  epoch: encryptionText,
+  means: list(encryptionText, MEANS_LIMIT),
+});
+
 export const meshPeerShape = record<MeshPeer>({
   nodeId: objectId,
   index: integer(NODE_INDEX_FIRST, NODE_INDEX_LAST),
@@ -42,6 +53,8 @@ export const meshPeerShape = record<MeshPeer>({
   subnet: cidr,
   down: optional(flag),
   userspace: optional(flag),
+  probed: optional(flag),
+  encryption: optional(meshEncryptionShape),
   ipv6Addresses: optional(list(ipAddress, NODE_IPV6_LIMIT)),
 });
 
@@ -54,10 +67,6 @@ export const meshEndpointShape = record<MeshEndpoint>({
   weight: optional(integer(0, ENDPOINT_WEIGHT_LIMIT)),
 });
 
-/** Largest of a port's limits. */
-export const CONNECTION_LIMIT_MAX = 1_000_000;
-const limit = optional(integer(1, CONNECTION_LIMIT_MAX));
-
 export const meshPortShape = record<MeshPort>({
   protocol: portProtocolShape,
   publishedPort: port,
@@ -66,15 +75,6 @@ export const meshPortShape = record<MeshPort>({
   hostIp: optional(ipAddress),
   affinity: optional(choice<'client'>({ client: true })),
   policy: optional(choice<NonNullable<MeshPort['policy']>>({ local: true, 'prefer-local': true })),
-  limits: optional(
-    record<MeshLimits>({
-      connections: limit,
-      connectionsPerClient: limit,
-      ratePerClient: limit,
-      burst: limit,
-    }),
-  ),
-  proxyProtocol: optional(flag),
 });
 
 export const meshPortKeyShape = record<MeshDelta['removedPorts'][number]>({

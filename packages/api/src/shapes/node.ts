@@ -4,6 +4,7 @@ import type {
   Node,
   NodeAvailability,
   NodeDescription,
+  NodeEncryption,
   NodeMesh,
   NodeRole,
   NodeSpec,
@@ -12,6 +13,14 @@ import type {
   Platform,
   Resources,
 } from '../objects/node.js';
+import type {
+  FirewallHook,
+  FirewallKind,
+  ForeignFirewall,
+  NodePaths,
+  PathProblem,
+  PathProblemKind,
+} from '../objects/node-paths.js';
 import type { PortConflict } from '../objects/port-conflict.js';
 import { type Program, VERSION_LIMIT, type VersionWindow } from '../program.js';
 import {
@@ -25,6 +34,7 @@ import {
   ipAddress,
   list,
   map,
+  objectId,
   optional,
   port,
   record,
@@ -113,6 +123,39 @@ export const portConflictShape = record<PortConflict>({
   Reason: shortText,
 });
 
+/** Most nodes of which a node says that it does not reach them. */
+export const PATH_PROBLEMS_LIMIT = 64;
+
+export const pathProblemShape = record<PathProblem>({
+  NodeID: objectId,
+  Kind: choice<PathProblemKind>({ blocked: true, mtu: true }),
+  Since: timestamp,
+});
+
+/** Most firewalls that a node reports. */
+export const FIREWALLS_LIMIT = 8;
+
+export const foreignFirewallShape = record<ForeignFirewall>({
+  Kind: choice<FirewallKind>({ firewalld: true, ufw: true, docker: true, other: true }),
+  Table: shortText,
+  Hooks: list(choice<FirewallHook>({ input: true, forward: true }), 2),
+});
+
+const nodePathsShape = record<NodePaths>({
+  Problems: list(pathProblemShape, PATH_PROBLEMS_LIMIT),
+  CutOff: optional(flag),
+  Firewalls: optional(list(foreignFirewallShape, FIREWALLS_LIMIT)),
+});
+
+/** Most ways to encrypt that a node names. */
+const MEANS_LIMIT = 8;
+
+export const nodeEncryptionShape = record<NodeEncryption>({
+  PublicKey: shortText,
+  Epoch: shortText,
+  Means: list(capabilityShape, MEANS_LIMIT),
+});
+
 /** Cuts long texts. Refuses a description with too many labels, plugins or capabilities. */
 export const nodeDescriptionShape = record<NodeDescription>({
   Hostname: shortText,
@@ -125,7 +168,9 @@ export const nodeDescriptionShape = record<NodeDescription>({
   MeshBackend: optional(shortText),
   Program: optional(programShape),
   ListenPort: optional(port),
+  Encryption: optional(nodeEncryptionShape),
   PortConflicts: optional(list(portConflictShape, PORT_CONFLICTS_LIMIT)),
+  Paths: optional(nodePathsShape),
   Ipv6Addresses: optional(list(ipAddress, NODE_IPV6_LIMIT)),
 });
 

@@ -232,6 +232,9 @@ export const taskSpecShape = record<TaskSpec>({
   RestartPolicy: optional(restartPolicyShape),
   Placement: optional(placementShape),
   Networks: optional(list(networkAttachmentConfigShape)),
+  NetworkAttachmentSpec: optional(
+    record<NonNullable<TaskSpec['NetworkAttachmentSpec']>>({ ContainerID: text() }),
+  ),
   LogDriver: optional(
     record<NonNullable<TaskSpec['LogDriver']>>({
       Name: optional(text()),

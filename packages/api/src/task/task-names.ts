@@ -1,5 +1,6 @@
 import type { Platform } from '../objects/node.js';
 import type { Task } from '../objects/task.js';
+import { attachmentNames, isAttachment } from './attachment.js';
 import { checkHostName } from './host-name.js';
 import { SpecError } from './spec-error.js';
 import { expandTemplate } from './template.js';
@@ -51,6 +52,7 @@ export function wantedHostName(task: Task, node: TemplateNode): string | undefin
 
 /** The names that others on its networks find a task by, besides those of its service. */
 export function taskNames(task: Task, node: TemplateNode): readonly string[] {
+  if (isAttachment(task)) return attachmentNames(task);
   let hostname: string | undefined;
   try {
     hostname = wantedHostName(task, node);

@@ -38,7 +38,7 @@ const CAPABILITIES = {
   },
   'network-encrypted': {
     what: 'encrypt the traffic of a network (option encrypted)',
-    remedy: 'create the network without --opt encrypted, and keep clear text among hosts you trust',
+    remedy: 'create the network again without --opt encrypted',
   },
   'network-host': {
     what: "put tasks into the host's network (network host)",
@@ -50,8 +50,7 @@ const CAPABILITIES = {
   },
   'network-overlay': {
     what: 'attach tasks to a network of the cluster',
-    remedy:
-      'start a daemon as root with nftables and without --mesh userspace, or remove the network',
+    remedy: 'start a daemon as root on a host with nftables, or remove the network',
   },
   rootfs: {
     what: 'give tasks a root file system (ReadOnly, Mounts, Hosts, DNSConfig)',

@@ -7,6 +7,19 @@ import type { AllowRule, PortProtocol } from '../objects/service.js';
 export const SHARED_PORT_FIRST = 20_000;
 export const SHARED_PORT_LAST = 29_999;
 
+/** How nodes can encrypt what they send each other. */
+export type EncryptionMeansName = 'wireguard' | 'ipsec';
+
+/** What a node has to encrypt with, and others need to do so. */
+export interface MeshEncryption {
+  /** X25519, base64: 44 characters. */
+  readonly publicKey: string;
+  /** Names a time during which the node counts its packets; it never uses one twice. */
+  readonly epoch: string;
+  /** What it can do: of EncryptionMeansName, or words of newer versions. Two nodes use the best that both have. */
+  readonly means: readonly string[];
+}
+
 /** A node as the mesh sees it. */
 export interface MeshPeer {
   readonly nodeId: string;
@@ -26,6 +39,10 @@ export interface MeshPeer {
   readonly down?: boolean;
   /** It runs the userspace backend: no traffic is tunnelled to it. */
   readonly userspace?: boolean;
+  /** It answers probes: others look at the path to it. Nodes of older versions drop this. */
+  readonly probed?: boolean;
+  /** Absent when it cannot encrypt. */
+  readonly encryption?: MeshEncryption;
   /** From which its own packets come over IPv6. */
   readonly ipv6Addresses?: readonly string[];
 }
@@ -47,18 +64,6 @@ export interface MeshEndpoint {
   readonly weight?: number;
 }
 
-/** Most connections of a port that one node accepts. */
-export interface MeshLimits {
-  /** At a time. */
-  readonly connections?: number;
-  /** At a time, of one client address. */
-  readonly connectionsPerClient?: number;
-  /** New ones a second, of one client address. */
-  readonly ratePerClient?: number;
-  /** How many of those may come at once. */
-  readonly burst?: number;
-}
-
 /** A port published in ingress mode: reachable on every node. */
 export interface MeshPort {
   readonly protocol: PortProtocol;
@@ -72,9 +77,6 @@ export interface MeshPort {
   readonly affinity?: 'client';
   /** Which endpoints a node leads its clients to: all of them when absent. */
   readonly policy?: 'local' | 'prefer-local';
-  readonly limits?: MeshLimits;
-  /** Tasks expect a header of the PROXY protocol, version 2. */
-  readonly proxyProtocol?: boolean;
 }
 
 /** What tasks of one overlay network find a service by. */

@@ -3,6 +3,7 @@ import { BACKUP } from './backup.js';
 import { COMPLETION } from './completion.js';
 import { DAEMON } from './daemon.js';
 import { MESH_COMMANDS } from './mesh.js';
+import { DOCTOR_COMMANDS } from './doctor.js';
 import { NETWORK_COMMANDS } from './network.js';
 import { NODE_COMMANDS } from './node.js';
 import { RAFT_COMMANDS } from './raft.js';
@@ -15,6 +16,7 @@ export const COMMANDS: readonly Command[] = [
   ...SWARM_COMMANDS,
   DAEMON,
   ...SYSTEM_COMMANDS,
+  ...DOCTOR_COMMANDS,
   ...NETWORK_COMMANDS,
   ...NODE_COMMANDS,
   ...SERVICE_COMMANDS,
@@ -36,7 +38,18 @@ export const MANAGEMENT: Readonly<Record<string, string>> = {
 
 /** Commands for the cluster as a whole, under their own heading in the overview. */
 export const CLUSTER_WORDS: readonly string[] = [
-  ...['backup', 'ca', 'init', 'join', 'join-token', 'leave', 'reconnect', 'restore', 'update'],
+  ...[
+    'backup',
+    'ca',
+    'doctor',
+    'init',
+    'join',
+    'join-token',
+    'leave',
+    'reconnect',
+    'restore',
+    'update',
+  ],
 ];
 
 /** Docker's commands that this version does not support. */

@@ -14,7 +14,7 @@ export const DAEMON_FLAGS: Flags = {
   },
   'data-path-addr': {
     type: 'string',
-    about: "address for tasks' traffic between nodes, from now on",
+    about: "address for tasks' traffic between nodes (IP or interface), from now on",
   },
   'data-root': {
     type: 'string',
@@ -27,7 +27,10 @@ export const DAEMON_FLAGS: Flags = {
     default: 'unix:///var/run/docker.sock',
   },
   label: { type: 'list', about: 'engine label of this node (key=value), for constraints' },
-  'listen-addr': { type: 'string', about: 'address to listen on, from now on' },
+  'listen-addr': {
+    type: 'string',
+    about: 'address to listen on (IP or interface, with optional :PORT), from now on',
+  },
   'log-format': {
     type: 'string',
     about: 'log format: pretty or json',

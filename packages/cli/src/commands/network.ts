@@ -174,6 +174,36 @@ const INSPECT: Command = {
     }),
 };
 
+function connection(action: 'connect' | 'disconnect', about: string): Command {
+  return {
+    path: ['network', action],
+    usage: '[OPTIONS] NETWORK TASK|CONTAINER',
+    about,
+    flags: {},
+    notYet:
+      action === 'disconnect'
+        ? ['force']
+        : ['alias', 'driver-opt', 'gw-priority', 'ip', 'ip6', 'link', 'link-local-ip'],
+    least: 2,
+    most: 2,
+    completes: ['network', 'task'],
+    examples: [{ line: `network ${action} backend web.1.abc`, about: 'a running task' }],
+    async run({ args, client }) {
+      const [network, Container] = args.positionals;
+      await client.post(`/networks/${encodeURIComponent(network!)}/${action}`, undefined, {
+        Container,
+      });
+      return 0;
+    },
+  };
+}
+
+const CONNECT = connection(
+  'connect',
+  'Connect a running task, or a container of this host, to an attachable network until it ends.',
+);
+const DISCONNECT = connection('disconnect', 'Disconnect a task or a container from a network.');
+
 const RM: Command = {
   path: ['network', 'rm'],
   usage: '[OPTIONS] NETWORK [NETWORK...]',
@@ -224,4 +254,12 @@ const PRUNE: Command = {
   },
 };
 
-export const NETWORK_COMMANDS: readonly Command[] = [CREATE, INSPECT, LS, PRUNE, RM];
+export const NETWORK_COMMANDS: readonly Command[] = [
+  CONNECT,
+  CREATE,
+  DISCONNECT,
+  INSPECT,
+  LS,
+  PRUNE,
+  RM,
+];

@@ -16,9 +16,14 @@ export const RESTORE: Command = {
     },
     'data-path-addr': {
       type: 'string',
-      about: "address for tasks' traffic between nodes (default: the advertised address)",
+      about:
+        "address for tasks' traffic between nodes (IP or interface; default: the advertised one)",
     },
-    'listen-addr': { type: 'string', about: 'address to listen on', default: '0.0.0.0:2377' },
+    'listen-addr': {
+      type: 'string',
+      about: 'address to listen on (IP or interface, with optional :PORT)',
+      default: '0.0.0.0:2377',
+    },
   },
   least: 1,
   most: 1,

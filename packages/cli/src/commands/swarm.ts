@@ -29,9 +29,14 @@ const ADDRESS_FLAGS: Flags = {
   },
   'data-path-addr': {
     type: 'string',
-    about: "address for tasks' traffic between nodes (default: the advertised address)",
+    about:
+      "address for tasks' traffic between nodes (IP or interface; default: the advertised one)",
   },
-  'listen-addr': { type: 'string', about: 'address to listen on', default: '0.0.0.0:2377' },
+  'listen-addr': {
+    type: 'string',
+    about: 'address to listen on (IP or interface, with optional :PORT)',
+    default: '0.0.0.0:2377',
+  },
 };
 
 /** Settings of the whole cluster, for `init` and `update`. */
@@ -305,9 +310,12 @@ const RECONNECT: Command = {
     'advertise-addr': ADDRESS_FLAGS['advertise-addr']!,
     'data-path-addr': {
       type: 'string',
-      about: "address for tasks' traffic between nodes",
+      about: "address for tasks' traffic between nodes (IP or interface)",
     },
-    'listen-addr': { type: 'string', about: 'address to listen on' },
+    'listen-addr': {
+      type: 'string',
+      about: 'address to listen on (IP or interface, with optional :PORT)',
+    },
   },
   least: 0,
   examples: [

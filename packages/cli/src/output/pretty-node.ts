@@ -1,5 +1,5 @@
-import type { Node, PortConflict, VersionWindow } from '@swarm/api';
-import { ourCommands } from '@swarm/api/client';
+import type { Node, PathProblem, PortConflict, VersionWindow } from '@swarm/api';
+import { firewallNote, ourCommands } from '@swarm/api/client';
 import { capital } from './capital.js';
 import { goTime } from './time.js';
 
@@ -51,12 +51,22 @@ export function prettyNode(node: Node): string {
     if (description.MeshBackend !== undefined) lines.push(`Mesh:\t\t\t${description.MeshBackend}`);
     const conflicts = description.PortConflicts ?? [];
     if (conflicts.length > 0) lines.push('Ports Not Served:', ...conflicts.map(prettyConflict));
+    const paths = description.Paths?.Problems ?? [];
+    if (paths.length > 0) lines.push('Paths:', ...paths.map(prettyPath));
+    const firewalls = description.Paths?.Firewalls ?? [];
+    if (firewalls.length > 0)
+      lines.push('Firewalls:', ...firewalls.map((one) => ` - ${firewallNote(one)}`));
   }
   return lines.join('\n');
 }
 
 function span({ Oldest, Newest }: VersionWindow): string {
   return Oldest === Newest ? `${Newest}` : `${Oldest} to ${Newest}`;
+}
+
+function prettyPath({ NodeID, Kind, Since }: PathProblem): string {
+  const what = Kind === 'blocked' ? 'no packets' : 'small packets only';
+  return ` ${NodeID}:\t${what}, since ${goTime(Since)}`;
 }
 
 function prettyConflict({ Protocol, PublishedPort, Reason }: PortConflict): string {

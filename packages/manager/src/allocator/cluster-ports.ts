@@ -1,11 +1,13 @@
 import {
   type EndpointSpec,
+  MESH_PROBE_PORT,
   type Node,
   type PortConfig,
   portKey,
   type PortKey,
   publishedKey,
   type Service,
+  WIREGUARD_PORT_OFFSET,
 } from '@swarm/api';
 import { managerPortsOf, nodeNameOf, portKeysOf } from '../store/object-keys.js';
 import type { StoreEvent, View } from '../store/store.js';
@@ -25,8 +27,15 @@ export function clusterPortUse(view: View, key: PortKey): string | undefined {
     return `manager ${nodeNameOf(manager) ?? manager.ID} listens on it for other nodes`;
   }
   if (key === portKey('tcp', MANAGER_PORT)) return 'nodes that become managers listen on it';
-  if (key === portKey('udp', view.cluster()?.DataPathPort ?? DATA_PATH_PORT)) {
+  const dataPathPort = view.cluster()?.DataPathPort ?? DATA_PATH_PORT;
+  if (key === portKey('udp', dataPathPort)) {
     return 'it is the data path port, which carries traffic between nodes';
+  }
+  if (key === portKey('udp', MESH_PROBE_PORT)) {
+    return 'nodes look there whether they reach each other';
+  }
+  if (key === portKey('udp', dataPathPort + WIREGUARD_PORT_OFFSET)) {
+    return 'it carries encrypted traffic between nodes';
   }
   return undefined;
 }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import {
   ApiError,
+  INGRESS_IPV6_SUBNET,
   INGRESS_SUBNET,
   INGRESS_VNI,
   type IpAddress,
@@ -155,7 +156,8 @@ export class NetworkBook {
   }
 
   #describe(view: View, owner: SpaceOwner, family: Family): string {
-    if (owner.kind === 'ingress') return `${INGRESS_SUBNET} of the ingress network`;
+    if (owner.kind === 'ingress')
+      return `${family === 'v6' ? INGRESS_IPV6_SUBNET : INGRESS_SUBNET} of the ingress network`;
     if (owner.kind === 'network') {
       const subnets = this.#networks.get(owner.id)?.Subnets ?? [];
       const own = subnets.find(({ Subnet: text }) => familyOf(Subnet.of(text)) === family);
@@ -284,6 +286,7 @@ export class NetworkBook {
 function emptySpaces(): Record<Family, SubnetSpace> {
   const spaces = { v4: new SubnetSpace(), v6: new SubnetSpace() };
   spaces.v4.hold({ kind: 'ingress' }, [Subnet.of(INGRESS_SUBNET)]);
+  spaces.v6.hold({ kind: 'ingress' }, [Subnet.of(INGRESS_IPV6_SUBNET)]);
   return spaces;
 }
 

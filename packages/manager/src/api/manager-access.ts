@@ -1,3 +1,4 @@
+import type { TaskConnections } from '../attachments/task-connections.js';
 import type { LogOptions, ManagerStatus } from '@swarm/api';
 import type { HttpCall } from '@swarm/http';
 import type { Metric } from '@swarm/raft';
@@ -37,6 +38,8 @@ export interface ManagerAccess {
   readonly store: Store;
   /** Every event since this manager began to apply the log. */
   readonly events: EventFeed;
+  /** Joins running tasks to networks, while this manager leads. */
+  readonly connections?: Pick<TaskConnections, 'connect' | 'disconnect'>;
   isLeader(): boolean;
   leader(): { readonly nodeId: string; readonly address: string } | undefined;
   /**

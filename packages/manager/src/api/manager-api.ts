@@ -14,6 +14,7 @@ import { localPartOf, onLeader } from './on-leader.js';
 import { PortClaims } from './port-claims.js';
 import { presentClusterInfo } from './present/cluster.js';
 import { presentFeatureLevel } from './present/feature-level.js';
+import { notesOf } from './present/path-notes.js';
 import type { ApiServices, Call, Route } from './router.js';
 
 export interface ManagerApiOptions {
@@ -67,9 +68,12 @@ export class ManagerApi {
     const cluster = store.cluster();
     const members = this.#manager.members();
     const strangers = this.#manager.strangers?.() ?? [];
+    const self = store.get('node', this.#services.self.nodeId);
+    const paths = self === undefined ? [] : notesOf(store, self);
     const warnings = [
       ...(members.length === 2 ? [TWO_MANAGERS] : []),
       ...(strangers.length > 0 ? [strangersWarning(strangers)] : []),
+      ...paths.map((note) => `WARNING: this node: ${note}`),
     ];
     return {
       Nodes: store.count('node'),

@@ -34,7 +34,7 @@ function attachable(view: View, target: string): Network {
   if (!network.Spec.Ingress) return network;
   throw new ApiError(
     'INVALID_ARGUMENT',
-    `Service cannot be explicitly attached to the ingress network "${target}"; publish a port instead`,
+    `Service cannot be explicitly attached to the ingress network "${network.Spec.Name}"; publish a port instead`,
   );
 }
 

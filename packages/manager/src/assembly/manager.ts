@@ -2,6 +2,9 @@ import { ApiError, type LogOptions, pause } from '@swarm/api';
 import type { LeadershipState, Metric, RaftNode } from '@swarm/raft';
 import { type HttpCall, within } from '@swarm/http';
 import type { Caller, Proof, Trust } from '@swarm/identity';
+import { attachmentRoutes } from '../attachments/attachment-routes.js';
+import { NodeAttachments } from '../attachments/node-attachments.js';
+import { TaskConnections } from '../attachments/task-connections.js';
 import { AddressBook, createAllocator } from '../allocator/index.js';
 import type {
   ForwardOptions,
@@ -59,6 +62,7 @@ const FIRST_ELECTION_POLL_MS = 5;
 export class Manager implements ManagerAccess {
   readonly store: Store;
   readonly events: EventFeed;
+  readonly connections: TaskConnections;
   readonly #options: ManagerOptions;
   readonly #raft: RaftNode;
   readonly #group: RaftGroup;
@@ -73,6 +77,7 @@ export class Manager implements ManagerAccess {
   readonly #outside: OutsideWatch;
   readonly #endings: (() => void)[] = [];
   readonly #roleNotes = new RoleNotes();
+  readonly #attachments: NodeAttachments;
   #isLeader = false;
 
   /**
@@ -134,6 +139,10 @@ export class Manager implements ManagerAccess {
     };
     const roles = createRoleManager(context, membership, this.#roleNotes);
     const addressBook = new AddressBook(context);
+    this.connections = new TaskConnections(this.store, addressBook);
+    this.#attachments = new NodeAttachments({
+      ...{ store: this.store, addresses: addressBook, clock, randomBytes },
+    });
     this.#loops = new LeaderLoops(
       [
         addressBook,
@@ -198,6 +207,7 @@ export class Manager implements ManagerAccess {
       logger,
       roleNotes: this.#roleNotes,
       isLeader: () => this.#isLeader,
+      attachments: attachmentRoutes(this.#attachments, clock),
     });
     const addresses = new NodeAddresses(this.store);
     this.#endings.push(() => addresses.close());

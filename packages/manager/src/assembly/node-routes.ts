@@ -4,6 +4,7 @@ import { AnswerLostError } from '@swarm/http';
 import type { MemberInfo, RaftNode } from '@swarm/raft';
 import { checkValidity, type Right, type Trust } from '@swarm/identity';
 import { LEADER_POLL_MS } from '../api/gate.js';
+import type { AttachmentRoute } from '../attachments/attachment-routes.js';
 import type { Authority } from '../authority/index.js';
 import type { CaServer } from '../ca/ca-server.js';
 import { makeWorker } from '../role-manager/make-worker.js';
@@ -66,9 +67,10 @@ export interface NodeRoutesContext {
   readonly logger: Logger;
   readonly roleNotes: RoleNotes;
   readonly isLeader: () => boolean;
+  readonly attachments: readonly AttachmentRoute[];
 }
 
-/** The small JSON requests among nodes: certificates, and membership of the Raft group. */
+/** The small JSON requests among nodes: certificates, membership of the Raft group, and places on networks. */
 export class NodeRoutes {
   readonly #context: NodeRoutesContext;
   readonly #routes: ReadonlyMap<string, NodeRoute>;
@@ -95,6 +97,13 @@ export class NodeRoutes {
       ),
       route(`DELETE ${JOIN_PATH}`, (asked) =>
         this.#onLeader(asked, `DELETE ${JOIN_PATH}`, (peer) => this.#letGo(asked, nodeIdOf(peer))),
+      ),
+      ...context.attachments.map(({ right, handle }) =>
+        route(right, (asked) =>
+          this.#onLeader(asked, right, async (peer) =>
+            handle(nodeIdOf(peer), asked.raw.length === 0 ? undefined : asked.json()),
+          ),
+        ),
       ),
     ]);
   }
@@ -229,5 +238,5 @@ const LET_GO_ATTEMPTS = 5;
 
 function nodeIdOf({ proof }: Peer): string {
   if (proof !== undefined) return proof.subject.nodeId;
-  throw new ApiError('PERMISSION_DENIED', "this needs a manager's certificate");
+  throw new ApiError('PERMISSION_DENIED', 'this needs the certificate of a node');
 }

@@ -3,6 +3,7 @@ import {
   type AssignmentChange,
   type Assignments,
   compareStates,
+  isAttachment,
   isTerminal,
   type Need,
   needsOf,
@@ -303,9 +304,12 @@ function isSameForNode(a: NeededPut, b: NeededPut): boolean {
   return isDeepStrictEqual(left, right);
 }
 
-/** Whether agents see the task: from `assigned` on, since the scheduler may change its choice before. */
+/**
+ * Whether agents see the task: from `assigned` on, since the scheduler may change its choice before. A container's
+ * place on networks is nothing to run; an agent of before would reject it.
+ */
 function isForAgent(task: Task): boolean {
-  return compareStates(task.Status.State, 'assigned') >= 0;
+  return !isAttachment(task) && compareStates(task.Status.State, 'assigned') >= 0;
 }
 
 /** Whether an agent that has `sent` must get `task`. It knows the status itself. */

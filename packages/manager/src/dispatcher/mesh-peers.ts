@@ -54,13 +54,32 @@ export function meshPeer(node: Node, network: Subnet): MeshPeer | undefined {
     subnet: block,
     ...(node.Status.State === 'down' ? { down: true } : {}),
     ...(isUserspace(node) ? { userspace: true } : {}),
+    ...(isProbed(node) ? { probed: true } : {}),
+    ...encryptionOf(node),
     ...(ipv6Addresses.length > 0 && { ipv6Addresses }),
   };
+}
+
+/** As the node reports it: others check it before they use it. */
+function encryptionOf({ Description }: Node): Pick<MeshPeer, 'encryption'> {
+  if (Description?.Encryption === undefined) return {};
+  const { PublicKey, Epoch, Means } = Description.Encryption;
+  return { encryption: { publicKey: PublicKey, epoch: Epoch, means: Means } };
 }
 
 /** Whether the node says that it has no kernel networking. */
 function isUserspace(node: Node): boolean {
   return !isTunnelled(node.Description);
+}
+
+/** Whether others may look at the path to it. */
+export function isProbed({ Description }: Node): boolean {
+  return Description?.Paths !== undefined;
+}
+
+/** Whether two versions of a node encrypt with the same key, and by the same means. */
+export function sameEncryption(a: Node, b: Node): boolean {
+  return isDeepStrictEqual(a.Description?.Encryption, b.Description?.Encryption);
 }
 
 /** Whether two versions of a node give its tasks the same endpoints. */

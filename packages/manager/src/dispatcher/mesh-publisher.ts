@@ -21,7 +21,7 @@ import { EMPTY_MESH, meshDelta, peerChanges } from './mesh-delta.js';
 import { MeshItems } from './mesh-items.js';
 import { meshMember, meshService } from './mesh-overlays.js';
 import { MeshPorts } from './mesh-ports.js';
-import { meshPeers, sameToEndpoints } from './mesh-peers.js';
+import { isProbed, meshPeers, sameEncryption, sameToEndpoints } from './mesh-peers.js';
 import { servicePorts } from './mesh-state.js';
 
 /** A former endpoint: the first generation without it, and when that was made (monotonic). */
@@ -142,7 +142,11 @@ export class MeshPublisher {
     }
     if (event.action === 'update' && sameToEndpoints(event.previous, event.object)) {
       // When a node comes back or goes down, another may win the place that both claim.
-      if (event.previous.Status.State !== event.object.Status.State) this.#peersDirty = true;
+      const isOther = event.previous.Status.State !== event.object.Status.State;
+      const isNews =
+        isProbed(event.previous) !== isProbed(event.object) ||
+        !sameEncryption(event.previous, event.object);
+      if (isOther || isNews) this.#peersDirty = true;
       return;
     }
     this.#peersDirty = true;

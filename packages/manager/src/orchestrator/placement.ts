@@ -43,9 +43,11 @@ function placementOf({ Description }: Node): unknown {
   if (Description === undefined) return undefined;
   const {
     PortConflicts: _conflicts,
+    Paths: _paths,
     Ipv6Addresses: _addresses,
     ListenPort: _port,
     Program: _program,
+    Encryption: _encryption,
     ...rest
   } = Description;
   return rest;

@@ -1,4 +1,11 @@
-import { compareStates, isRunnable, isTerminal, type Task, type Timer } from '@swarm/api';
+import {
+  compareStates,
+  isAttachment,
+  isRunnable,
+  isTerminal,
+  type Task,
+  type Timer,
+} from '@swarm/api';
 import type { ControlLoop, LoopContext } from '../control-loop.js';
 import { SetAside } from '../set-aside.js';
 import {
@@ -26,8 +33,8 @@ interface Place {
 
 /**
  * Deletes tasks that nobody needs any more: those with desired state REMOVE, once they have stopped; those
- * of services that no longer exist; unreadable ones, when this leader starts; and in each slot, history
- * beyond `Orchestration.TaskHistoryRetentionLimit`.
+ * of services that no longer exist; places of containers whose node was removed; unreadable ones, when this
+ * leader starts; and in each slot, history beyond `Orchestration.TaskHistoryRetentionLimit`.
  */
 export class TaskReaper implements ControlLoop {
   readonly name = 'task-reaper';
@@ -87,6 +94,7 @@ export class TaskReaper implements ControlLoop {
   }
 
   #note(task: Task): void {
+    if (isAttachment(task) && !isAbandoned(this.#context.store, task)) return;
     const place = { serviceId: task.ServiceID, slot: task.Slot, nodeId: nodePart(task) };
     this.#places.set(`${place.serviceId} ${place.slot} ${place.nodeId}`, place);
     if (this.#places.size >= REAPER_BATCH_LIMIT) {
@@ -155,7 +163,7 @@ function reapPlace(tx: Transaction, place: Place, limit: number, now: number): n
   const kept: Task[] = [];
   for (const task of all) {
     if (changes >= limit) return changes;
-    const isUnwanted = task.DesiredState === 'remove' || !hasService;
+    const isUnwanted = task.DesiredState === 'remove' || !hasService || isAbandoned(tx, task);
     if (isUnwanted && isOver(tx, task)) {
       tx.remove('task', task.ID);
       changes++;
@@ -212,7 +220,16 @@ function exists(view: View, kind: 'service' | 'node', id: string): boolean {
   return view.get(kind, id) !== undefined || view.setAside(kind, id) !== undefined;
 }
 
+/** Whether it is the place of a container that nobody will give back: it ended, or its node was removed. */
+function isAbandoned(view: View, task: Task): boolean {
+  if (!isAttachment(task)) return false;
+  return isTerminal(task.Status.State) || !exists(view, 'node', task.NodeID ?? '');
+}
+
 function tasksOf(view: View, place: Place): Task[] {
+  // Of all places of containers, only those of this node.
+  if (place.serviceId === '' && place.nodeId !== '')
+    return [...view.tasksByNode(place.nodeId)].filter(isAttachment);
   const tasks = [...view.tasksBySlot(place.serviceId, place.slot)];
   return place.nodeId === '' ? tasks : tasks.filter((task) => nodePart(task) === place.nodeId);
 }

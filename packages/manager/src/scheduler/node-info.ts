@@ -58,6 +58,16 @@ export class NodeInfo {
     return this.activeOf(serviceId) - (this.#fadingByService.get(serviceId) ?? 0);
   }
 
+  /** Whether it reaches fewer nodes through the tunnel than it does not. */
+  get isCutOff(): boolean {
+    return this.node.Description?.Paths?.CutOff === true;
+  }
+
+  /** Number of nodes that it does not reach through the tunnel, or with small packets only. */
+  get blockedPaths(): number {
+    return this.node.Description?.Paths?.Problems.length ?? 0;
+  }
+
   get freeNanoCpus(): number {
     return (this.node.Description?.Resources.NanoCPUs ?? 0) - this.#nanoCpus;
   }

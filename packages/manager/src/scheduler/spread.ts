@@ -35,8 +35,9 @@ interface Branch {
  * Chooses nodes for tasks of one service, one after the other. Preferences make a tree (values of the
  * first label, below each the values of the second, …): at each level the next task goes to the branch
  * that has room and the fewest tasks of the service. Nodes without the label form a branch too.
- * Within a leaf, nodes rank by fewer recent failures, then fewer tasks of the service, then fewer tasks in
- * all, then the lower id, which makes the choice repeatable. Tasks that are about to be replaced do not count.
+ * Within a leaf, nodes rank by fewer recent failures, then those come that reach most other nodes, then by
+ * fewer tasks of the service, then fewer tasks in all, then fewer nodes that they do not reach, then the lower
+ * id, which makes the choice repeatable. Tasks that are about to be replaced do not count.
  *
  * Where several branches are as good, a task stays in that of the one it replaces, and on its node if that one
  * is still active. Otherwise a task could leave a branch that has its share, and the nodes in it become uneven.
@@ -109,8 +110,10 @@ export class Spread {
     const { serviceId } = this.#options;
     return (
       (this.#failed.get(a) ?? 0) - (this.#failed.get(b) ?? 0) ||
+      Number(a.isCutOff) - Number(b.isCutOff) ||
       a.lastingOf(serviceId) - b.lastingOf(serviceId) ||
-      a.lasting - b.lasting
+      a.lasting - b.lasting ||
+      a.blockedPaths - b.blockedPaths
     );
   }
 

@@ -42,6 +42,12 @@ export const FEATURE_LEVELS: FeatureLevels = {
   kinds: {},
   actions: {},
   fields: [
+    // A container's place on networks: managers of before send it to agents as a task to run.
+    { kind: 'task', path: 'Spec.NetworkAttachmentSpec', level: 5, below: 'refuse' },
+    // What nodes report. Without it, no node is looked at.
+    { kind: 'node', path: 'Description.Paths', level: 5, below: 'omit' },
+    // Without it, nothing leads to the node's tasks on encrypted networks.
+    { kind: 'node', path: 'Description.Encryption', level: 5, below: 'omit' },
     // Without it a service is open to everybody.
     { kind: 'service', path: 'Spec.EndpointSpec.Allow', level: 5, below: 'refuse' },
     // Below, only the cluster itself makes networks, see NETWORKS_LEVEL.

@@ -78,7 +78,7 @@ test('only joining is for everybody, and only the local socket hands out keys', 
   t.deepEqual(rights('newcomer'), ['GET /raft/probe', 'UPGRADE /raft', 'UPGRADE /raft/snapshot']);
   t.deepEqual(rights('demoted'), rights('worker'));
   for (const right of rights('worker'))
-    t.regex(right, /^(GET|POST) \/ca\/|^UPGRADE \/dispatcher|^message /);
+    t.regex(right, /^(GET|POST) \/ca\/|^UPGRADE \/dispatcher|^message |^(GET|POST) \/attachments/);
   for (const right of ['GET /x/backup', 'POST /x/restore', 'POST /swarm/leave', 'engine'])
     for (const each of ['manager', 'departing', 'worker', 'nobody'] as const)
       t.false(mayUse(each, right), `${each} ${right}`);

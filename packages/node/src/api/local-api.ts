@@ -15,6 +15,9 @@ import {
 } from '@swarm/http';
 import { ALL_RIGHTS, type Caller, LOCAL, mayUse, requireRight, type Right } from '@swarm/identity';
 import type { ManagerApi, ManagerApiOptions } from '@swarm/manager';
+import type { AttachableContainers } from '@swarm/worker';
+import { ContainerRequests, type EngineCall } from './containers/container-requests.js';
+import { placedContainers } from './containers/placed-containers.js';
 import type { LocalRoute, LocalServices } from './local-call.js';
 import type { NodeControl } from './node-control.js';
 import { notAManager } from './not-a-manager.js';
@@ -49,8 +52,16 @@ const ALSO_OF_ENGINES: readonly string[] = [
   'GET /events',
   'GET /networks',
   'POST /networks/create',
+  'POST /networks/{id}/connect',
+  'POST /networks/{id}/disconnect',
   'GET /networks/{id}',
   'DELETE /networks/{id}',
+];
+
+/** Routes of both managers and the containers of a node. */
+const CONNECTIONS: readonly string[] = [
+  'POST /networks/{id}/connect',
+  'POST /networks/{id}/disconnect',
 ];
 
 /** A manager's part, and the routes of both. */
@@ -72,6 +83,7 @@ export class LocalApi implements Site<Caller> {
   readonly server: HttpServer<Caller>;
   readonly #options: LocalApiOptions;
   readonly #services: LocalServices;
+  readonly #containers: ContainerRequests | undefined;
   readonly #asWorker: Router<HttpRoute<Caller>>;
   #asManager: ManagerServed | undefined;
 
@@ -90,6 +102,20 @@ export class LocalApi implements Site<Caller> {
       joinMs,
       managerInfo: () => this.#managerApi()?.api.info() ?? {},
     };
+    const { engine, bodies } = this.#services;
+    if (engine !== undefined) {
+      engine.placed = () => {
+        const containers = this.#attachable();
+        return containers === undefined || containers.isEmpty
+          ? undefined
+          : placedContainers(containers);
+      };
+      this.#containers = new ContainerRequests({
+        engine,
+        bodies,
+        random: () => uniform(options.randomBytes),
+      });
+    }
     this.#asWorker = new Router([...this.#local(), ...this.#standIns()]);
   }
 
@@ -109,7 +135,10 @@ export class LocalApi implements Site<Caller> {
     this.#asManager =
       api === undefined
         ? undefined
-        : { api, router: new Router([...this.#local(), ...api.routes]) };
+        : {
+            api,
+            router: new Router([...this.#local(), ...api.routes.map((one) => this.#first(one))]),
+          };
   }
 
   /** Everybody who may open the socket has full rights, as with Docker's. @throws Error EADDRINUSE */
@@ -146,7 +175,33 @@ export class LocalApi implements Site<Caller> {
   }
 
   async unrouted({ request, response, target, caller }: UnroutedCall<Caller>): Promise<void> {
-    await this.#engineFor(caller).serve(request, response, target);
+    const engine = this.#engineFor(caller);
+    if (await this.#servesContainer({ request, response, target })) return;
+    const body = this.server.bodies.known(request);
+    if (body === undefined) await engine.serve(request, response, target);
+    else await engine.pass(request, response, target, body);
+  }
+
+  /** A route of managers; a connection to a network may be that of a container of this node. */
+  #first(route: HttpRoute<Caller>): HttpRoute<Caller> {
+    if (!CONNECTIONS.includes(`${route.method} ${route.pattern}`)) return route;
+    return {
+      ...route,
+      handle: async (call) => {
+        const isLocal = call.caller.principal.kind === 'local';
+        if (!isLocal || !(await this.#servesContainer(call))) await route.handle(call);
+      },
+    };
+  }
+
+  #attachable(): AttachableContainers | undefined {
+    return this.#options.control.attachable?.();
+  }
+
+  /** Answers what is about containers of the engine on networks of the cluster. @returns false for all else */
+  async #servesContainer(call: EngineCall): Promise<boolean> {
+    const containers = this.#attachable();
+    return containers !== undefined && (await this.#containers?.serve(call, containers)) === true;
   }
 
   /** Only routes of the engine take over their connection. */
@@ -196,6 +251,12 @@ export class LocalApi implements Site<Caller> {
       throw new ApiError('NOT_FOUND', 'page not found');
     return engine;
   }
+}
+
+/** A number from 0 to below 1. */
+function uniform(randomBytes: (size: number) => Uint8Array): number {
+  const [high = 0, low = 0] = randomBytes(2);
+  return (high * 256 + low) / 65_536;
 }
 
 /** A manager forwards only what the leader answers alone. */

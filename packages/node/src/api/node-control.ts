@@ -7,6 +7,7 @@ import type {
   ReconnectRequest,
 } from '@swarm/api';
 import type { ManagerAccess } from '@swarm/manager';
+import type { AttachableContainers } from '@swarm/worker';
 
 export type LocalNodeState = 'inactive' | 'pending' | 'active' | 'error' | 'locked';
 
@@ -60,6 +61,8 @@ export interface NodeControl {
   manager(): Pick<ManagerAccess, 'members' | 'leaderAnswers' | 'otherLeader'> | undefined;
   /** Absent when this node cannot restore backups. */
   readonly recovery?: RecoveryControl;
+  /** Containers of the engine that join networks of the cluster; undefined while none can. */
+  attachable?(): AttachableContainers | undefined;
   /** The node's Docker Engine, which gets every request that is not the cluster's. */
   readonly engine?: { readonly socketPath: string };
 }

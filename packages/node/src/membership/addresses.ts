@@ -97,8 +97,11 @@ export function advertiseAddress(
 
 /** The address for tunnel traffic: the one given, else the advertised one. */
 export function dataPathAddress(text: string, advertise: string, interfaces: Interfaces): string {
-  if (text !== '') return toIp(text, interfaces, 'data path');
-  return split(advertise).host;
+  if (text === '') return split(advertise).host;
+  const ip = toIp(text, interfaces, 'data path');
+  if (ip === '0.0.0.0' || ip === '::')
+    throw new ApiError('INVALID_ARGUMENT', 'data path address must be a non-zero IP address');
+  return ip;
 }
 
 function toIp(host: string, interfaces: Interfaces, what: string): string {

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import type { ConnectionOptions } from 'node:tls';
 import { join } from 'node:path';
@@ -13,9 +14,11 @@ import {
   type ManagerAddress,
   type MeshTrace,
   type MeshTraceQuery,
+  MESH_PROBE_PORT,
   type Node,
   portKey,
   PROGRAM,
+  WIREGUARD_PORT_OFFSET,
 } from '@swarm/api';
 import {
   createMesh,
@@ -24,7 +27,14 @@ import {
   systemResolver,
   systemSockets,
 } from '@swarm/routing-mesh';
-import { Agent, agentDatabase, managersFile, type Runtime } from '@swarm/worker';
+import {
+  Agent,
+  agentDatabase,
+  AttachableContainers,
+  containersFile,
+  managersFile,
+  type Runtime,
+} from '@swarm/worker';
 import { WebSocket } from 'ws';
 import {
   explainValidity,
@@ -35,7 +45,10 @@ import {
 } from '@swarm/identity';
 import type { MeshChoice } from '../daemon/options.js';
 import { onRefusedHandshake } from '../port/refused-handshake.js';
+import { openTunnelKey } from '../files/tunnel-key.js';
+import { attachmentCalls } from './attachment-calls.js';
 import { Contact } from './contact.js';
+import { KeyAge } from './key-age.js';
 import { type FormerManager, ManagerPins } from './manager-pins.js';
 import type { RuntimeSource } from './runtime-source.js';
 
@@ -63,6 +76,8 @@ export interface NodeTasksOptions extends TasksEnvironment {
   readonly listenPort: () => number;
   readonly identity: () => NodeIdentity;
   readonly managers: readonly ManagerAddress[];
+  /** The socket of the engine that runs the tasks; absent for other runtimes. */
+  readonly engineSocket?: string;
   /** As the last run of this node knew them. */
   readonly formerManagers: readonly FormerManager[];
   /** The former managers changed. */
@@ -87,6 +102,8 @@ export interface NodeTasks {
   connected(): Promise<void>;
   /** Why there is no session with a manager, once there has been none for a while; empty otherwise. */
   problem(): string;
+  /** Containers of the engine that join networks; undefined where none can. */
+  readonly attachable: AttachableContainers | undefined;
   /** Takes the node's data path address, and managers to look for, from now on. */
   move(dataPathAddress: string, managers: readonly ManagerAddress[]): void;
   /**
@@ -102,6 +119,8 @@ export interface NodeTasks {
 }
 
 /** How long tasks get to end when the node leaves. */
+/** Of the random name of an epoch. */
+const EPOCH_BYTES = 16;
 const LEAVE_GRACE_MS = 2_000;
 const HANDSHAKE_TIMEOUT_MS = 5_000;
 
@@ -148,6 +167,10 @@ class AwaitedTasks implements NodeTasks {
 
   problem(): string {
     return this.#tasks?.problem() ?? '';
+  }
+
+  get attachable(): AttachableContainers | undefined {
+    return this.#tasks?.attachable;
   }
 
   move(dataPathAddress: string, managers: readonly ManagerAddress[]): void {
@@ -198,7 +221,16 @@ async function startWith(runtime: Runtime, options: NodeTasksOptions): Promise<N
   const mesh = await createMesh({
     backend: options.mesh,
     dataPathPort: options.dataPathPort,
-    ownPorts: () => [portKey('tcp', options.listenPort()), portKey('udp', options.dataPathPort)],
+    ownPorts: () => [
+      portKey('tcp', options.listenPort()),
+      portKey('udp', options.dataPathPort),
+      portKey('udp', MESH_PROBE_PORT),
+      portKey('udp', options.dataPathPort + WIREGUARD_PORT_OFFSET),
+    ],
+    encryption: {
+      keys: await openTunnelKey(options.folder, clock.now(), logger),
+      newEpoch: () => randomBytes(EPOCH_BYTES).toString('hex'),
+    },
     kernel: systemKernel(),
     sockets: systemSockets(),
     resolver: systemResolver({ folder: join(options.folder, 'names') }),
@@ -207,6 +239,7 @@ async function startWith(runtime: Runtime, options: NodeTasksOptions): Promise<N
     clock,
     ...(options.meshBind.length === 0 ? {} : { bindAddresses: options.meshBind }),
   });
+  const keyAge = new KeyAge({ mesh, clock, logger, folder: options.folder });
   logger.info(
     { mesh: mesh.backend },
     isTunnelled({ MeshBackend: mesh.backend })
@@ -232,7 +265,11 @@ async function startWith(runtime: Runtime, options: NodeTasksOptions): Promise<N
     ListenPort: options.listenPort(),
     ...(Object.keys(options.labels).length > 0 && (await labelled(runtime, options.labels))),
   };
-  const agent = new Agent({
+  const tls = (manager: ManagerAddress) =>
+    tlsClientOptions(identity(), (found) => pins.judge(manager, found));
+  let attachable: AttachableContainers | undefined;
+  const agent: Agent = new Agent({
+    alsoAttached: () => attachable?.taskIds ?? [],
     nodeId: options.nodeId,
     instance: options.instance,
     runtime,
@@ -243,9 +280,7 @@ async function startWith(runtime: Runtime, options: NodeTasksOptions): Promise<N
           `wss://${manager.address}/dispatcher`,
           dispatcherProtocols(PROGRAM.Protocol),
           {
-            ...(tlsClientOptions(identity(), (found) =>
-              pins.judge(manager, found),
-            ) as ConnectionOptions),
+            ...(tls(manager) as ConnectionOptions),
             perMessageDeflate: false,
             maxPayload: DISPATCH_FRAME_LIMIT_BYTES,
             handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
@@ -266,6 +301,7 @@ async function startWith(runtime: Runtime, options: NodeTasksOptions): Promise<N
       connected: () => {
         contact.connected();
         options.onCopied(false);
+        attachable?.connected();
         stood();
       },
       disconnected: () => contact.lost(),
@@ -282,14 +318,30 @@ async function startWith(runtime: Runtime, options: NodeTasksOptions): Promise<N
       refused: options.onRemoved,
     },
   });
+  // Links of their own need a kernel that makes them, and this engine.
+  if (options.engineSocket !== undefined && isTunnelled({ MeshBackend: mesh.backend })) {
+    attachable = new AttachableContainers({
+      ...{ clock, logger, random, mesh, nodeId: options.nodeId },
+      engineSocket: options.engineSocket,
+      managers: attachmentCalls({ managers: () => agent.managers, tls }),
+      store: containersFile(join(options.folder, 'containers.json'), logger),
+      meshStarted: () => agent.meshStarted,
+      meshNames: (taskId) => agent.meshNames(taskId),
+    });
+  }
   try {
+    await attachable?.load();
     await agent.start(options.managers);
+    attachable?.start();
   } catch (error) {
+    await attachable?.close();
     contact.close();
+    keyAge.close();
     await mesh.close({ keep: true });
     throw error;
   }
   return {
+    attachable,
     connected: () => connected,
     problem: () => contact.problem(),
     trace: (query, local) => mesh.trace(query, local),
@@ -301,12 +353,16 @@ async function startWith(runtime: Runtime, options: NodeTasksOptions): Promise<N
     async close() {
       endWait();
       contact.close();
+      keyAge.close();
+      await attachable?.close();
       await agent.close();
       await mesh.close({ keep: true });
     },
     async leave() {
       endWait();
       contact.close();
+      keyAge.close();
+      await attachable?.leave();
       await agent.close();
       await removeTasks(runtime, mesh, logger);
       await mesh.close({ keep: false }).catch((error: unknown) => {

@@ -151,6 +151,45 @@ withDocker('jobs and global services are accepted as the client sends them', asy
   t.regex(list.out, /replicated-job\s+replicated job\s+0\/1 \(0\/1 completed\)/);
 });
 
+withDocker('networks are made, listed, used, shown and removed', async (t) => {
+  const made = await docker(
+    ...['network', 'create', '-d', 'overlay', '--attachable', '--label', 'a=b', '--ipv6'],
+    ...['--subnet', '10.77.0.0/24', '--gateway', '10.77.0.1', '--ip-range', '10.77.0.128/25'],
+    ...['-o', 'com.docker.network.driver.mtu=1400', 'stocknet'],
+  );
+  t.is(made.code, 0, made.err);
+  const id = made.out.trim();
+  t.regex(id, /^[a-z0-9]{25}$/);
+  const list = await docker('network', 'ls', '--filter', 'label=a');
+  t.is(list.code, 0, list.err);
+  t.regex(list.out, new RegExp(`${id.slice(0, 12)}\\s+stocknet\\s+overlay\\s+swarm`));
+  const format = '{{(index .IPAM.Config 0).IPRange}} {{.EnableIPv6}} {{.Attachable}} {{.Ingress}}';
+  const shown = await docker('network', 'inspect', '-f', format, 'stocknet');
+  t.is(shown.out.trim(), '10.77.0.128/25 true true false', shown.err);
+  const created = await docker(
+    ...['service', 'create', '-d', '--name', 'onnet', '--network', 'name=stocknet,alias=db'],
+    ...['--endpoint-mode', 'dnsrr', 'nginx'],
+  );
+  t.is(created.code, 0, created.err);
+  const service = await docker('service', 'inspect', '--pretty', 'onnet');
+  t.regex(service.out, /Networks: stocknet/, service.err);
+  t.regex(service.out, /Endpoint Mode:\s+dnsrr/);
+  const verbose = await docker('network', 'inspect', '-v', 'stocknet');
+  t.is(verbose.code, 0, verbose.err);
+  t.is(JSON.parse(verbose.out)[0].Services.onnet.VIP, '');
+  const used = await docker('network', 'rm', 'stocknet');
+  t.is(used.code, 1);
+  t.regex(used.err, new RegExp(`network ${id} is in use by service onnet`));
+  const left = await docker('service', 'update', '-d', '--network-rm', 'stocknet', 'onnet');
+  t.is(left.code, 0, left.err);
+  const spare = await docker('network', 'create', '-d', 'overlay', 'spare');
+  t.is(spare.code, 0, spare.err);
+  const removed = await docker('network', 'rm', 'stocknet');
+  t.is(removed.code, 0, removed.err);
+  const pruned = await docker('network', 'prune', '-f');
+  t.regex(pruned.out, /Deleted Networks:\nspare/, pruned.err);
+});
+
 withDocker('a mistake is shown with our message', async (t) => {
   const refused = await docker(
     ...['service', 'create', '-d', '--name', 'bad', '--constraint', 'node.role=manager', 'nginx'],

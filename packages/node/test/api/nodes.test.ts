@@ -286,3 +286,34 @@ test('a port that a node does not serve is said of the node, of the service and 
   t.false('PortConflicts' in (await get('/services/web')));
   t.is((await get('/nodes/worker1')).Status.Message, 'heartbeat failure');
 });
+
+test('a path that a node finds blocked is said of it, with what to open', async (t) => {
+  const api = await withWorkers(t);
+  const { store } = api.node;
+  const blocks = (id: string, index: number, other: string) =>
+    patch(store, 'node', id, (node) => ({
+      ...node,
+      Description: {
+        ...node.Description!,
+        Paths: { Problems: [{ NodeID: other, Kind: 'blocked', Since: '2026-01-01T00:00:00Z' }] },
+      },
+      Mesh: { Index: index, Address: `198.18.0.1${index}`, Subnet: `10.240.${index}.0/24` },
+    }));
+  await blocks('worker1', 4, 'worker2');
+  await blocks('worker2', 5, 'manager9');
+  const messages = (await api.call('GET', '/nodes')).json.map(
+    ({ Status }: { Status: { Message?: string } }) => Status.Message,
+  );
+  t.deepEqual(messages, [
+    undefined,
+    'does not reach worker2 through the tunnel: let 4789/udp pass between 198.18.0.14 and 198.18.0.15',
+    undefined,
+  ]);
+  t.is(store.get('node', 'worker1')?.Status.Message, undefined, 'it is shown, not stored');
+  await blocks('manager1', 6, 'worker1');
+  t.true(
+    (await api.call('GET', '/info')).json.Swarm.Warnings.includes(
+      'WARNING: this node: does not reach worker1 through the tunnel: let 4789/udp pass between 198.18.0.16 and 198.18.0.14',
+    ),
+  );
+});

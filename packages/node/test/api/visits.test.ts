@@ -1,6 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { silentLogger } from '@swarm/api';
-import { leaderLoops, nodeDraft, put, serviceDraft, taskDraft } from '@swarm/manager/testing';
+import {
+  leaderLoops,
+  networkDraft,
+  nodeDraft,
+  put,
+  serviceDraft,
+  taskDraft,
+} from '@swarm/manager/testing';
 import { VirtualClock } from '@swarm/sim';
 import test, { type ExecutionContext } from 'ava';
 import { type Running, serviceBody, start } from './support/fake-node.js';
@@ -39,6 +46,8 @@ async function world(t: ExecutionContext, services: number): Promise<World> {
     const Status = { State: 'complete', Timestamp: '2026-01-01T00:00:00Z', Message: '' } as const;
     const past = { Status, DesiredState: 'shutdown', ServiceID: id, NodeID: 'n1' } as const;
     await put(store, 'task', taskDraft(`t${at}`, past));
+    const Subnets = [{ Subnet: `10.1.${at % 256}.${at < 256 ? 0 : 128}/25`, Gateway: '10.1.0.1' }];
+    await put(store, 'network', networkDraft(`net${at}`, { Subnets, VNI: 5000 + at }));
   }
   for (const loop of loops) loop.start();
   const settle = () => clock.advance(SETTLE_MS);
@@ -77,7 +86,20 @@ async function visitsOf({ api, settle }: World): Promise<Record<string, number>>
   const { Version, Spec } = (await api.call('GET', '/nodes/manager1')).json;
   const update = `/nodes/manager1/update?version=${Version.Index}`;
   await step('label a node', 'POST', update, { ...Spec, Labels: { a: 'b' } });
+  const network = { Driver: 'overlay', EnableIPv6: true };
+  await step('create a network', 'POST', '/networks/create', { Name: 'back', ...network });
+  const Networks = [{ Target: 'back' }];
+  const TaskTemplate = { ContainerSpec: { Image: 'nginx:1' }, Networks };
+  await step('create on a network', 'POST', '/services/create', {
+    ...serviceBody('on', ports()),
+    TaskTemplate,
+  });
+  if (store.byName('service', 'on')?.Endpoint.VirtualIPs?.length !== 2)
+    throw new Error('the service has no virtual addresses');
+  await step('inspect a network', 'GET', '/networks/back?verbose=true');
   await step('remove', 'DELETE', '/services/new');
+  await step('remove from the network', 'DELETE', '/services/on');
+  await step('remove the network', 'DELETE', '/networks/back');
   await step('remove the one with an open port', 'DELETE', '/services/open');
   return visits;
 }

@@ -1,6 +1,6 @@
 import { PEER_MARK_MASK } from '../layout.js';
 import type { ElementChanges } from '../table/element-changes.js';
-import type { Family } from '../table/family.js';
+import { type Family, only } from '../table/family.js';
 import { chainText } from '../table/ruleset.js';
 import type { SectionRules, TablePlace, TableSection } from '../table/table-section.js';
 import { TrackedElements } from '../table/tracked-elements.js';
@@ -59,8 +59,9 @@ export class GuardSection implements TableSection {
     for (const elements of this.#sets.values()) elements.takeChanges(changes);
   }
 
-  rules(_place: TablePlace): SectionRules {
-    const { name: ip, addressType: type, version, only } = this.#family;
+  rules(place: TablePlace): SectionRules {
+    const ours = only(this.#family, place);
+    const { name: ip, addressType: type, version } = this.#family;
     const to = `${ip} daddr . meta l4proto . th dport`;
     const port = 'inet_proto . inet_service';
     const unreachable = version === 4 ? 'icmp port-unreachable' : 'icmpv6 port-unreachable';
@@ -99,7 +100,7 @@ export class GuardSection implements TableSection {
         forwarded: [`ct direction original ${ip} daddr @guarded jump guard`],
         origin_local: [
           `ct direction reply ${ip} saddr @guarded ct mark & ${mask} != 0 meta mark set ct mark`,
-          `${only} ct direction reply ct state related ct mark & ${mask} != 0 meta mark set ct mark`,
+          `${ours}ct direction reply ct state related ct mark & ${mask} != 0 meta mark set ct mark`,
         ],
       },
       referred: ['guard_refuse', 'guard'],

@@ -15,6 +15,12 @@ export class CommandError extends Error {
 /** Every system program that the mesh runs. */
 export type Program = 'ip' | 'bridge' | 'nft' | 'conntrack' | 'nsenter' | 'ss';
 
+/** What a command may take; it fails and is killed beyond. */
+export interface CommandLimits {
+  readonly timeoutMs?: number;
+  readonly outputBytes?: number;
+}
+
 /**
  * Runs a program; resolves with its output. Passed in, so that tests can watch or replace it.
  * Arguments and input consist of checked values, see words.ts.
@@ -23,4 +29,5 @@ export type RunCommand = (
   program: Program,
   args: readonly string[],
   input?: string,
+  limits?: CommandLimits,
 ) => Promise<string>;

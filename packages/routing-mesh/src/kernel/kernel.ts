@@ -1,4 +1,5 @@
 import type { RunCommand } from './command.js';
+import type { OpenNetlink } from './netlink.js';
 import type { Nft } from './nft.js';
 
 /**
@@ -12,6 +13,8 @@ export interface Kernel {
   readonly run: RunCommand;
   /** Ways into the packet filter, fastest first. Each opens one, or throws if it is not available. */
   readonly packetFilters: readonly (() => Promise<Nft>)[];
+  /** Opens a socket to the kernel, for what no program of every host can do. */
+  readonly openNetlink: OpenNetlink;
   /**
    * A file of `/proc` or `/sys`; undefined if it does not exist or cannot be read.
    * @param isEnough ends the reading of a long file, with what was read so far

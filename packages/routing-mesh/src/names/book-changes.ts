@@ -1,4 +1,4 @@
-import { Subnet } from '@swarm/api';
+import { Subnet } from '@swarm/api/address';
 import type { NameBook } from './name-book.js';
 import type { BookChange } from './resolver-orders.js';
 

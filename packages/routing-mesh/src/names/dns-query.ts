@@ -36,8 +36,9 @@ export interface QueryHead {
   readonly id: number;
   /** Flags of the header, as received. */
   readonly flags: number;
-  /** Name, type and class as received; empty if they could not be read. */
-  readonly question: Uint8Array;
+  /** The message; its question ends at `questionEnd`, which is 0 if it could not be read. */
+  readonly message: Buffer;
+  readonly questionEnd: number;
   /** Whether the client speaks EDNS (RFC 6891). */
   readonly hasEdns: boolean;
   /** Most bytes of an answer over UDP. */
@@ -57,39 +58,47 @@ export type ReadQuery =
   /** No question: an answer to it could go back and forth for ever. */
   | { readonly kind: 'ignored' };
 
+const IGNORED: ReadQuery = { kind: 'ignored' };
+
 /** Reads a message of a client, which may send anything. */
 export function readQuery(bytes: Uint8Array): ReadQuery {
-  if (bytes.length < HEADER_BYTES) return { kind: 'ignored' };
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
-  const flags = buffer.readUInt16BE(2);
-  if ((flags & 0x8000) !== 0) return { kind: 'ignored' };
-  const plain: QueryHead = {
-    id: buffer.readUInt16BE(0),
+  if (bytes.length < HEADER_BYTES) return IGNORED;
+  const message = Buffer.isBuffer(bytes)
+    ? bytes
+    : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  const flags = message.readUInt16BE(2);
+  if ((flags & 0x8000) !== 0) return IGNORED;
+  const head = {
+    id: message.readUInt16BE(0),
     flags,
-    question: new Uint8Array(),
+    message,
+    questionEnd: 0,
     hasEdns: false,
     udpBytes: PLAIN_UDP_BYTES,
   };
-  const refuse = (rcode: Failure, head = plain): ReadQuery => ({ kind: 'refused', head, rcode });
+  const refuse = (rcode: Failure): ReadQuery => ({ kind: 'refused', head, rcode });
   if ((flags & 0x7800) !== 0) return refuse(RCODE.NOTIMP);
+  const additionals = message.readUInt16BE(10);
   const isOne =
-    buffer.length <= QUERY_LIMIT_BYTES &&
-    buffer.readUInt16BE(4) === 1 &&
-    buffer.readUInt16BE(6) === 0 &&
-    buffer.readUInt16BE(8) === 0 &&
-    buffer.readUInt16BE(10) <= ADDITIONALS_LIMIT;
-  const nameEnd = isOne ? endOfName(buffer, HEADER_BYTES) : undefined;
-  if (nameEnd === undefined || nameEnd + 4 > buffer.length) return refuse(RCODE.FORMERR);
-  const question = buffer.subarray(HEADER_BYTES, nameEnd + 4);
-  const asked = { ...plain, question };
-  const edns = buffer.readUInt16BE(10) === 0 ? undefined : readEdns(buffer);
-  if (edns === 'malformed') return refuse(RCODE.FORMERR, asked);
-  const head = edns === undefined ? asked : { ...asked, hasEdns: true, udpBytes: edns.udpBytes };
-  if (edns !== undefined && edns.version !== 0) return refuse(RCODE.BADVERS, head);
-  const type = buffer.readUInt16BE(nameEnd);
-  if (buffer.readUInt16BE(nameEnd + 2) !== CLASS_IN || TRANSFERS.has(type))
-    return refuse(RCODE.REFUSED, head);
-  return { kind: 'query', query: { ...head, type, name: nameAt(buffer, nameEnd) } };
+    message.length <= QUERY_LIMIT_BYTES &&
+    message.readUInt16BE(4) === 1 &&
+    message.readUInt16BE(6) === 0 &&
+    message.readUInt16BE(8) === 0 &&
+    additionals <= ADDITIONALS_LIMIT;
+  const nameEnd = isOne ? endOfName(message, HEADER_BYTES) : undefined;
+  if (nameEnd === undefined || nameEnd + 4 > message.length) return refuse(RCODE.FORMERR);
+  head.questionEnd = nameEnd + 4;
+  const edns = additionals === 0 ? undefined : readEdns(message);
+  if (edns === 'malformed') return refuse(RCODE.FORMERR);
+  if (edns !== undefined) {
+    head.hasEdns = true;
+    head.udpBytes = edns.udpBytes;
+    if (edns.version !== 0) return refuse(RCODE.BADVERS);
+  }
+  const type = message.readUInt16BE(nameEnd);
+  if (message.readUInt16BE(nameEnd + 2) !== CLASS_IN || TRANSFERS.has(type))
+    return refuse(RCODE.REFUSED);
+  return { kind: 'query', query: { ...head, type, name: nameAt(message, nameEnd) } };
 }
 
 /** Where a name without compression ends; undefined if there is none. */
@@ -104,12 +113,13 @@ function endOfName(buffer: Buffer, start: number): number | undefined {
   }
 }
 
-function nameAt(buffer: Buffer, end: number): string {
-  const labels: string[] = [];
-  for (let at = HEADER_BYTES; at < end - 1; at += 1 + buffer[at]!) {
-    labels.push(buffer.toString('latin1', at + 1, at + 1 + buffer[at]!));
+function nameAt(message: Buffer, end: number): string {
+  let name = '';
+  for (let at = HEADER_BYTES; at < end - 1; at += 1 + message[at]!) {
+    const label = message.toString('latin1', at + 1, at + 1 + message[at]!);
+    name = name === '' ? label : `${name}.${label}`;
   }
-  return labels.join('.').toLowerCase();
+  return name.toLowerCase();
 }
 
 interface Edns {

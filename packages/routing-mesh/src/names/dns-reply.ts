@@ -1,4 +1,5 @@
-import { addressBytes } from '../address.js';
+import { type IpAddress, isIpv6 } from '@swarm/api/address';
+import { addressBytes } from '../address-bytes.js';
 import {
   type Failure,
   HEADER_BYTES,
@@ -24,6 +25,9 @@ const QUESTION_NAME = 0xc000 | HEADER_BYTES;
 const RECORD_HEAD_BYTES = 12;
 const OPT_BYTES = 11;
 const TYPE_OPT = 41;
+const LABEL_LIMIT_BYTES = 63;
+const DOT = 0x2e;
+const ZERO = 0x30;
 
 /** How an answer reaches its client. */
 export interface ReplyLimit {
@@ -46,24 +50,29 @@ export function writeReply(
   records: readonly AnswerRecord[],
   { limitBytes, mayTruncate }: ReplyLimit,
 ): Buffer {
-  const room = limitBytes - HEADER_BYTES - head.question.length - (head.hasEdns ? OPT_BYTES : 0);
-  const written: Buffer[] = [];
-  let bytes = 0;
+  const start = Math.max(HEADER_BYTES, head.questionEnd);
+  const optBytes = head.hasEdns ? OPT_BYTES : 0;
+  let length = start + optBytes;
+  let count = 0;
   for (const record of records) {
-    const each = writeRecord(record);
-    if (bytes + each.length > room) break;
-    written.push(each);
-    bytes += each.length;
+    const bytes = RECORD_HEAD_BYTES + dataBytes(record);
+    if (length + bytes > limitBytes) break;
+    length += bytes;
+    count += 1;
   }
-  const isCut = written.length < records.length;
-  const header = Buffer.alloc(HEADER_BYTES);
-  header.writeUInt16BE(head.id, 0);
-  const kept = head.flags & (RD | CD);
-  header.writeUInt16BE(QR | RA | kept | (isCut && mayTruncate ? TC : 0) | (rcode & 0xf), 2);
-  header.writeUInt16BE(head.question.length > 0 ? 1 : 0, 4);
-  header.writeUInt16BE(written.length, 6);
-  header.writeUInt16BE(head.hasEdns ? 1 : 0, 10);
-  return Buffer.concat([header, head.question, ...written, ...(head.hasEdns ? [opt(rcode)] : [])]);
+  const reply = Buffer.allocUnsafe(length);
+  const isCut = count < records.length && mayTruncate;
+  reply.writeUInt16BE(head.id, 0);
+  reply.writeUInt16BE(QR | RA | (head.flags & (RD | CD)) | (isCut ? TC : 0) | (rcode & 0xf), 2);
+  reply.writeUInt16BE(head.questionEnd > 0 ? 1 : 0, 4);
+  reply.writeUInt16BE(count, 6);
+  reply.writeUInt16BE(0, 8);
+  reply.writeUInt16BE(head.hasEdns ? 1 : 0, 10);
+  head.message.copy(reply, HEADER_BYTES, HEADER_BYTES, start);
+  let at = start;
+  for (let each = 0; each < count; each++) at = writeRecord(reply, at, records[each]!);
+  if (head.hasEdns) writeOpt(reply, at, rcode);
+  return reply;
 }
 
 /** An answer without records. */
@@ -83,18 +92,44 @@ export function isTruncated(reply: Buffer): boolean {
   return (reply.readUInt16BE(2) & TC) !== 0;
 }
 
-function writeRecord(record: AnswerRecord): Buffer {
-  const data =
-    'address' in record ? Buffer.from(addressBytes(record.address)) : nameBytes(record.target);
-  const bytes = Buffer.allocUnsafe(RECORD_HEAD_BYTES + data.length);
-  bytes.writeUInt16BE(QUESTION_NAME, 0);
-  const isAddress = 'address' in record;
-  bytes.writeUInt16BE(!isAddress ? TYPE.PTR : data.length === 4 ? TYPE.A : TYPE.AAAA, 2);
-  bytes.writeUInt16BE(CLASS_IN, 4);
-  bytes.writeUInt32BE(record.ttlS, 6);
-  bytes.writeUInt16BE(data.length, 10);
-  data.copy(bytes, RECORD_HEAD_BYTES);
-  return bytes;
+function dataBytes(record: AnswerRecord): number {
+  if (!('address' in record)) return nameBytes(record.target).length;
+  return isIpv6(record.address) ? 16 : 4;
+}
+
+/** @returns where the record ends */
+function writeRecord(into: Buffer, at: number, record: AnswerRecord): number {
+  const length = dataBytes(record);
+  const start = at + RECORD_HEAD_BYTES;
+  into.writeUInt16BE(QUESTION_NAME, at);
+  into.writeUInt16BE(CLASS_IN, at + 4);
+  into.writeUInt32BE(record.ttlS, at + 6);
+  into.writeUInt16BE(length, at + 10);
+  if (!('address' in record)) {
+    into.writeUInt16BE(TYPE.PTR, at + 2);
+    nameBytes(record.target).copy(into, start);
+  } else if (length === 4) {
+    into.writeUInt16BE(TYPE.A, at + 2);
+    into.writeUInt32BE(ipv4Number(record.address), start);
+  } else {
+    into.writeUInt16BE(TYPE.AAAA, at + 2);
+    into.set(addressBytes(record.address), start);
+  }
+  return start + length;
+}
+
+/** Without a list of parts: this is most of the work of an answer. */
+function ipv4Number(address: IpAddress): number {
+  let number = 0;
+  let part = 0;
+  for (let at = 0; at < address.length; at++) {
+    const code = address.charCodeAt(at);
+    if (code === DOT) {
+      number = number * 256 + part;
+      part = 0;
+    } else part = part * 10 + code - ZERO;
+  }
+  return number * 256 + part;
 }
 
 /** A name as labels. What cannot be one, which no checked name is, is cut. */
@@ -102,15 +137,14 @@ function nameBytes(name: string): Buffer {
   const labels = name
     .split('.')
     .filter((label) => label !== '')
-    .map((label) => Buffer.from(label, 'latin1').subarray(0, 63));
+    .map((label) => Buffer.from(label, 'latin1').subarray(0, LABEL_LIMIT_BYTES));
   const parts = labels.flatMap((label) => [Buffer.of(label.length), label]);
   return Buffer.concat([...parts, Buffer.of(0)]);
 }
 
-function opt(rcode: Rcode): Buffer {
-  const bytes = Buffer.alloc(OPT_BYTES);
-  bytes.writeUInt16BE(TYPE_OPT, 1);
-  bytes.writeUInt16BE(UDP_LIMIT_BYTES, 3);
-  bytes[5] = rcode >> 4;
-  return bytes;
+function writeOpt(into: Buffer, at: number, rcode: Rcode): void {
+  into.fill(0, at, at + OPT_BYTES);
+  into.writeUInt16BE(TYPE_OPT, at + 1);
+  into.writeUInt16BE(UDP_LIMIT_BYTES, at + 3);
+  into[at + 5] = rcode >> 4;
 }

@@ -1,4 +1,4 @@
-import { type IpAddress, isIpv6 } from '@swarm/api';
+import { type IpAddress, isIpv6 } from '@swarm/api/address';
 import type { BookMember, NameBook, NetworkNames } from './name-book.js';
 import { reversedAddress } from './reverse-name.js';
 

@@ -1,4 +1,4 @@
-import { type IpAddress, parseIpAddress } from '@swarm/api';
+import { type IpAddress, parseIpAddress } from '@swarm/api/address';
 
 /** What a resolv.conf says (resolv.conf(5)). */
 export interface ResolvConf {

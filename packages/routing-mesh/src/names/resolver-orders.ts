@@ -1,4 +1,4 @@
-import { type IpAddress, shape, type Shape, Subnet } from '@swarm/api';
+import { type IpAddress, shape, type Shape, Subnet } from '@swarm/api/address';
 import type { BookMember, BookNetwork, BookService } from './name-book.js';
 
 /** Where tasks ask, as with Docker. */

@@ -1,4 +1,4 @@
-import { type IpAddress, parseIpAddress } from '@swarm/api';
+import { type IpAddress, parseIpAddress } from '@swarm/api/address';
 
 const V4 = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.in-addr\.arpa$/;
 const V6 = /^((?:[0-9a-f]\.){32})ip6\.arpa$/;
@@ -9,6 +9,8 @@ const V6 = /^((?:[0-9a-f]\.){32})ip6\.arpa$/;
  * @param name in lower case
  */
 export function reversedAddress(name: string): IpAddress | undefined {
+  // Most names end elsewhere.
+  if (!name.endsWith('.arpa')) return undefined;
   const v4 = V4.exec(name);
   if (v4 !== null) return parseIpAddress(v4.slice(1).reverse().join('.'));
   const v6 = V6.exec(name)?.[1];

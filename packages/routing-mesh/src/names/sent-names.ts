@@ -5,15 +5,22 @@ import { type BookChange, CHANGES_LIMIT } from './resolver-orders.js';
 /** Characters of changes in one order, far below what a frame may have. */
 const ORDER_CHARS = 512 * 1024;
 
+/** What was told of one thing, and the round in which it was last there. */
+interface Sent<T> {
+  value: T;
+  round: number;
+}
+
 interface SentMember {
   readonly member: CheckedMember;
   readonly isReachable: boolean;
 }
 
 interface SentNetwork {
-  readonly facts: string;
-  readonly services: Map<string, ViewedService>;
-  readonly members: Map<string, SentMember>;
+  facts: string;
+  round: number;
+  readonly services: Map<string, Sent<ViewedService>>;
+  readonly members: Map<string, Sent<SentMember>>;
 }
 
 /**
@@ -21,29 +28,48 @@ interface SentNetwork {
  * reader keeps those that did not change; so an unchanged one costs two comparisons.
  */
 export class SentNames {
-  #networks: Map<string, SentNetwork> | undefined;
+  readonly #networks = new Map<string, SentNetwork>();
+  #isComplete = false;
+  #round = 0;
 
   /** Nothing is known of what the resolver holds: the next changes are complete. */
   forget(): void {
-    this.#networks = undefined;
+    this.#isComplete = false;
+    this.#networks.clear();
   }
 
   /** What makes the resolver hold these views; counts as told from now on. */
   changesTo(views: readonly NetworkView[]): readonly BookChange[] {
     const changes: BookChange[] = [];
-    if (this.#networks === undefined) changes.push({ type: 'clear' });
-    const before = this.#networks ?? new Map<string, SentNetwork>();
-    const after = new Map<string, SentNetwork>();
+    if (!this.#isComplete) changes.push({ type: 'clear' });
+    this.#isComplete = true;
+    this.#round += 1;
     for (const view of views) {
       const { networkId } = view.overlay;
-      after.set(networkId, follow(view, before.get(networkId), changes));
+      let sent = this.#networks.get(networkId);
+      if (sent === undefined) {
+        sent = { facts: '', round: 0, services: new Map(), members: new Map() };
+        this.#networks.set(networkId, sent);
+      }
+      sent.round = this.#round;
+      follow(view, sent, changes);
     }
-    for (const networkId of before.keys()) {
-      if (!after.has(networkId)) changes.push({ type: 'noNetwork', networkId });
-    }
-    this.#networks = after;
+    for (const networkId of gone(this.#networks, views.length, this.#round))
+      changes.push({ type: 'noNetwork', networkId });
     return changes;
   }
+}
+
+/** Removes what this round did not see; looks for it only if there is some. @returns its keys */
+function gone(
+  sent: Map<string, { readonly round: number }>,
+  present: number,
+  round: number,
+): readonly string[] {
+  if (sent.size === present) return [];
+  const keys = [...sent].flatMap(([key, one]) => (one.round === round ? [] : [key]));
+  for (const key of keys) sent.delete(key);
+  return keys;
 }
 
 /** Changes in parts that fit into one order each; at least one part. */
@@ -73,36 +99,42 @@ function charsOf(change: BookChange): number {
 
 function follow(
   { overlay, services, members }: NetworkView,
-  before: SentNetwork | undefined,
+  sent: SentNetwork,
   changes: BookChange[],
-): SentNetwork {
+): void {
   const { networkId } = overlay;
+  const { round } = sent;
   const name = overlay.name.toLowerCase();
   const subnets = overlay.subnets.map((subnet) => subnet.toString());
   const facts = [name, ...subnets].join(' ');
-  if (before?.facts !== facts)
+  if (sent.facts !== facts)
     changes.push({ type: 'network', network: { networkId, name, subnets } });
-  const after: SentNetwork = { facts, services: new Map(), members: new Map() };
+  sent.facts = facts;
   for (const service of services) {
     const { serviceId, names, vips } = service;
-    const known = before?.services.get(serviceId);
-    if (known !== undefined && sameItems(names, known.names) && sameItems(vips, known.vips)) {
-      after.services.set(serviceId, known);
-      continue;
+    const known = sent.services.get(serviceId);
+    if (known === undefined) sent.services.set(serviceId, { value: service, round });
+    else {
+      known.round = round;
+      const { value } = known;
+      known.value = service;
+      if (sameItems(names, value.names) && sameItems(vips, value.vips)) continue;
     }
-    after.services.set(serviceId, service);
     changes.push({ type: 'service', networkId, service: { serviceId, names, vips } });
   }
-  for (const serviceId of before?.services.keys() ?? []) {
-    if (!after.services.has(serviceId)) changes.push({ type: 'noService', networkId, serviceId });
-  }
+  for (const serviceId of gone(sent.services, services.length, round))
+    changes.push({ type: 'noService', networkId, serviceId });
   for (const viewed of members) {
     const { member, addresses } = viewed;
     const { taskId } = member;
     const isReachable = isReached(viewed);
-    const known = before?.members.get(taskId);
-    after.members.set(taskId, { member, isReachable });
-    if (known?.member === member && known.isReachable === isReachable) continue;
+    const known = sent.members.get(taskId);
+    if (known === undefined) sent.members.set(taskId, { value: { member, isReachable }, round });
+    else {
+      known.round = round;
+      if (known.value.member === member && known.value.isReachable === isReachable) continue;
+      known.value = { member, isReachable };
+    }
     const { serviceId, names, serves } = member;
     changes.push({
       type: 'member',
@@ -110,10 +142,8 @@ function follow(
       member: { taskId, serviceId, names, addresses, serves, isReachable },
     });
   }
-  for (const taskId of before?.members.keys() ?? []) {
-    if (!after.members.has(taskId)) changes.push({ type: 'noMember', networkId, taskId });
-  }
-  return after;
+  for (const taskId of gone(sent.members, members.length, round))
+    changes.push({ type: 'noMember', networkId, taskId });
 }
 
 function isReached({ peer }: ViewedMember): boolean {

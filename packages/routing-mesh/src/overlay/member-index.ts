@@ -83,5 +83,12 @@ export class MemberIndex {
 
 function isSamePlace(a: CheckedPeer | undefined, b: CheckedPeer | undefined): boolean {
   if (a === undefined || b === undefined) return a === b;
-  return a === b || (a.nodeId === b.nodeId && samePeer(a, b) && a.down === b.down);
+  return (
+    a === b || (a.nodeId === b.nodeId && samePeer(a, b) && a.down === b.down && sameMeans(a, b))
+  );
+}
+
+/** Whether the same device leads there encrypted. */
+function sameMeans({ encryption: a }: CheckedPeer, { encryption: b }: CheckedPeer): boolean {
+  return a === b || a?.means.join(' ') === b?.means.join(' ');
 }

@@ -1,17 +1,21 @@
-import type { IpAddress } from '@swarm/api';
-import { parseIpAddress, type Subnet } from '@swarm/api';
-import { nodeAddress } from '../address.js';
-import type { CheckedPeer } from '../checked.js';
+import { type IpAddress, parseIpAddress, type Subnet } from '@swarm/api';
 import { CommandError, type RunCommand } from '../kernel/command.js';
 import { type Line, line, word, words } from '../kernel/words.js';
 import {
   CATCH_METRIC,
+  type LinkName,
   OVERLAY_TABLE,
   ROUTE_PROTOCOL,
   RULE_PREF_OVERLAY,
-  TUNNEL_DEVICE,
 } from '../layout.js';
 import type { Family } from '../table/family.js';
+
+/** How packets to a member leave. */
+export interface Way {
+  readonly device: LinkName;
+  /** Its node's address in the tunnel; absent where the device itself knows the node. */
+  readonly gateway?: IpAddress;
+}
 
 interface RouteListing {
   readonly dst: string;
@@ -30,8 +34,8 @@ interface RouteListing {
 export class MemberRoutes {
   readonly #family: Family;
   readonly #run: RunCommand;
-  readonly #wanted = new Map<IpAddress, CheckedPeer>();
-  /** Gateways by address. */
+  readonly #wanted = new Map<IpAddress, Way>();
+  /** Ways by address, as text. */
   #held = new Map<string, string>();
   /** Addresses whose route may differ from what is wanted. */
   #touched = new Set<string>();
@@ -50,8 +54,8 @@ export class MemberRoutes {
     return this.#heldSubnets;
   }
 
-  want(address: IpAddress, peer: CheckedPeer): void {
-    this.#wanted.set(address, peer);
+  want(address: IpAddress, way: Way): void {
+    this.#wanted.set(address, way);
     this.#touched.add(address);
   }
 
@@ -72,7 +76,9 @@ export class MemberRoutes {
       this.#list<RouteListing>(words`route show table main proto ${ROUTE_PROTOCOL}`),
       this.#list<{ priority: number }>(words`rule show`),
     ]);
-    this.#held = new Map(routes.map(({ dst, gateway = '' }) => [dst, gateway]));
+    this.#held = new Map(
+      routes.map(({ dst, gateway, dev }) => [parseIpAddress(dst) ?? dst, textOf(gateway, dev)]),
+    );
     this.#heldSubnets = new Set(
       catches.map(({ dst }) => (parseIpAddress(dst) === undefined ? dst : `${dst}/${this.#bits}`)),
     );
@@ -95,18 +101,21 @@ export class MemberRoutes {
     }
     const added: [string, string][] = [];
     for (const address of this.#touched) {
-      const peer = this.#wanted.get(address as IpAddress);
-      if (peer === undefined) continue;
-      const gateway = gatewayOf(peer);
-      if (this.#held.get(address) === gateway) continue;
-      batch.push(line`route replace ${this.#alone(address)} ${wayTo(peer)} table ${OVERLAY_TABLE}`);
-      added.push([address, gateway]);
+      const way = this.#wanted.get(address as IpAddress);
+      if (way === undefined) continue;
+      const { device, gateway } = way;
+      const text = textOf(gateway, device);
+      if (this.#held.get(address) === text) continue;
+      const path =
+        gateway === undefined ? line`dev ${device}` : line`via ${gateway} dev ${device} onlink`;
+      batch.push(line`route replace ${this.#alone(address)} ${path} table ${OVERLAY_TABLE}`);
+      added.push([address, text]);
     }
     if (batch.length === 0) return;
     await this.#batch(batch);
     this.#hasRule ||= isNeeded;
     for (const subnet of this.#subnets) this.#heldSubnets.add(subnet);
-    for (const [address, gateway] of added) this.#held.set(address, gateway);
+    for (const [address, text] of added) this.#held.set(address, text);
   }
 
   /** Removes what is not wanted. */
@@ -137,7 +146,9 @@ export class MemberRoutes {
     const isMissing =
       (!this.#hasRule && (this.#wanted.size > 0 || this.#subnets.size > 0)) ||
       [...this.#subnets].some((subnet) => !this.#heldSubnets.has(subnet)) ||
-      [...this.#wanted].some(([address, peer]) => this.#held.get(address) !== gatewayOf(peer));
+      [...this.#wanted].some(
+        ([address, { gateway, device }]) => this.#held.get(address) !== textOf(gateway, device),
+      );
     if (isMissing) await this.add();
     return isMissing;
   }
@@ -181,13 +192,8 @@ export class MemberRoutes {
   }
 }
 
-/** How packets to a peer's tasks leave: the only place that chooses the device. */
-function wayTo(peer: CheckedPeer): Line {
-  return line`via ${nodeAddress(peer.subnet)} dev ${TUNNEL_DEVICE} onlink`;
-}
-
-function gatewayOf(peer: CheckedPeer): string {
-  return nodeAddress(peer.subnet);
+function textOf(gateway: string | undefined, device: string | undefined): string {
+  return `${gateway ?? ''} ${device ?? ''}`;
 }
 
 function catchRoute(subnet: string): Line {

@@ -1,19 +1,20 @@
 import { type IpAddress, type Logger, Subnet } from '@swarm/api';
 import { Conntrack } from '../balancer/nftables/conntrack.js';
-import type { SubnetText } from '../address.js';
+import { nodeAddress, type SubnetText } from '../address.js';
 import type { CheckedOverlay, CheckedPeer, CheckedTask } from '../checked.js';
+import type { TrafficEncryption } from '../encryption/traffic-encryption.js';
 import type { Kernel } from '../kernel/kernel.js';
-import { peerMac, type TaskId } from '../layout.js';
+import { peerGatewayV6, peerMac, type TaskId, TUNNEL_DEVICE } from '../layout.js';
 import { familyOf, type Family } from '../table/family.js';
 import type { FoundLink } from '../links/task-links.js';
 import { isIn, LocalNetworks, type LocalPlace } from './local-networks.js';
 import { type Entry, MemberIndex } from './member-index.js';
-import { MemberRoutes } from './member-routes.js';
+import { MemberRoutes, type Way } from './member-routes.js';
 import type { OverlayNetworks, OverlaySlice } from './overlay-networks.js';
 import { VipFlows } from './vip-flows.js';
 import type { VipSection } from './vip-section.js';
 import { Vips } from './vips.js';
-import type { WallSection } from './wall-section.js';
+import type { Sender, WallSection } from './wall-section.js';
 
 export interface NftablesOverlaysOptions {
   readonly kernel: Kernel;
@@ -22,6 +23,8 @@ export interface NftablesOverlaysOptions {
   /** Sections of the tables. */
   readonly walls: ReadonlyMap<Family, WallSection>;
   readonly vips: ReadonlyMap<Family, VipSection>;
+  /** Knows the devices that lead to members of encrypted networks. */
+  readonly encryption: Pick<TrafficEncryption, 'deviceTo'>;
 }
 
 /** Overlay networks in the kernel: host routes through the tunnel, walls and virtual addresses in the table. */
@@ -124,7 +127,7 @@ export class NftablesOverlays implements OverlayNetworks {
     return adopted;
   }
 
-  async attach(task: CheckedTask): Promise<void> {
+  async attach(task: Pick<CheckedTask, 'taskId' | 'attachments'>): Promise<void> {
     const places = task.attachments.flatMap(({ overlay, addresses }, place) =>
       overlay === undefined ? [] : { place, overlay, addresses },
     );
@@ -162,22 +165,39 @@ export class NftablesOverlays implements OverlayNetworks {
       }
       this.#remote.set(address, entry);
       const family = familyOf(address);
-      this.#routes.get(family)?.want(address, peer);
-      const mac = peerMac(peer.index);
-      this.#options.walls.get(family)?.addSender({ mac, address, network: network.number });
+      const way = this.#wayTo(peer, network.overlay, family);
+      // Nothing leads there, rather than in clear.
+      if (way !== undefined) this.#routes.get(family)?.want(address, way);
+      this.#options.walls.get(family)?.addSender(senderOf(address, entry));
     }
   }
 
   #release(entry: Entry): void {
-    const { addresses, peer, network } = entry;
+    const { addresses } = entry;
     this.#waiting.delete(entry);
     for (const address of addresses) {
       if (this.#remote.get(address) !== entry) continue;
       this.#remote.delete(address);
       const family = familyOf(address);
       this.#routes.get(family)?.unwant(address);
-      const mac = peerMac(peer!.index);
-      this.#options.walls.get(family)?.deleteSender({ mac, address, network: network.number });
+      this.#options.walls.get(family)?.deleteSender(senderOf(address, entry));
     }
   }
+
+  /** How packets to a member leave: the only place that chooses the device. */
+  #wayTo(peer: CheckedPeer, { isEncrypted }: CheckedOverlay, { version }: Family): Way | undefined {
+    if (!isEncrypted) {
+      // The tunnel has a neighbour entry for it.
+      const gateway = version === 4 ? nodeAddress(peer.subnet) : peerGatewayV6(peer.index);
+      return { device: TUNNEL_DEVICE, gateway };
+    }
+    const device = this.#options.encryption.deviceTo(peer);
+    return device === undefined ? undefined : { device };
+  }
+}
+
+/** What packets of a member on another node look like when they come. */
+function senderOf(address: IpAddress, { peer, network }: Entry): Sender {
+  const common = { address, network: network.number };
+  return network.overlay.isEncrypted ? common : { ...common, mac: peerMac(peer!.index) };
 }

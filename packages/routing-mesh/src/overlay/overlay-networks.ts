@@ -37,7 +37,7 @@ export interface OverlayNetworks {
    * Takes in a task of this node, whose links exist; its networks come with the next `apply`.
    * @throws when this node cannot carry one of its networks; the message says why
    */
-  attach(task: CheckedTask): Promise<void>;
+  attach(task: Pick<CheckedTask, 'taskId' | 'attachments'>): Promise<void>;
 
   /** Ignores a task that it does not know. */
   detach(taskIds: readonly TaskId[]): Promise<void>;

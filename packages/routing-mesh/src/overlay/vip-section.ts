@@ -1,8 +1,8 @@
 import { FIRST_MEMBER_ID, LAST_MEMBER_ID, TASK_LINK_PREFIX } from '../layout.js';
 import type { ElementChanges } from '../table/element-changes.js';
-import type { Family } from '../table/family.js';
+import { type Family, only } from '../table/family.js';
 import { chainText } from '../table/ruleset.js';
-import type { SectionRules, TableSection } from '../table/table-section.js';
+import type { SectionRules, TablePlace, TableSection } from '../table/table-section.js';
 import { TrackedElements } from '../table/tracked-elements.js';
 import { SLOTS_NARROW, SLOTS_WIDE } from '../balancer/nftables/slots.js';
 import type { Vip } from './vips.js';
@@ -15,6 +15,7 @@ const TRIED_S = 10;
 const ATTEMPT_MS = 1500;
 /** Draws of a member before taking one although it is suspected. */
 const DRAWS = 5;
+const ATTEMPT_SEED = 83;
 /** Limits how much kernel memory a flood of refused connections can take. */
 const DYNAMIC_SET_SIZE = 65535;
 
@@ -70,12 +71,13 @@ export class VipSection implements TableSection {
     for (const elements of this.#sets()) elements.takeChanges(changes);
   }
 
-  rules(): SectionRules {
-    const { name: ip, addressType: type, only } = this.#family;
+  rules(place: TablePlace): SectionRules {
+    const ours = only(this.#family, place);
+    const { name: ip, addressType: type } = this.#family;
     const tasks = `iifname "${TASK_LINK_PREFIX}*"`;
     const dynamic = `size ${DYNAMIC_SET_SIZE}; flags dynamic,timeout;`;
     const own = `ct mark ${hex(FIRST_MEMBER_ID)}-${hex(LAST_MEMBER_ID)}`;
-    const connection = `${ip} saddr . tcp sport . ${ip} daddr . tcp dport`;
+    const { keyType, noteKey, key } = attempts(this.#family);
     const client = `${ip} daddr . tcp dport`;
     const suspect = `add @vip_suspects { ct mark timeout ${SUSPECT_S}s }`;
     return {
@@ -89,7 +91,7 @@ export class VipSection implements TableSection {
         `set vip_suspects { type mark; ${dynamic} }`,
         `set vip_tried_once { type ${type} . inet_service; ${dynamic} }`,
         `set vip_tried_twice { type ${type} . inet_service; ${dynamic} }`,
-        `map vip_attempts { type ${type} . inet_service . ${type} . inet_service : mark; ${dynamic} }`,
+        `map vip_attempts { type ${keyType} : mark; ${dynamic} }`,
       ],
       chains:
         chainText('vip_refuse', [
@@ -100,8 +102,9 @@ export class VipSection implements TableSection {
         this.#draws('wide', SLOTS_WIDE) +
         chainText('vip_take', [
           'ct mark set meta mark',
+          ...noteKey,
+          `meta l4proto tcp update @vip_attempts { ${key} timeout ${ATTEMPT_MS}ms : ct mark }`,
           'meta mark set 0',
-          `meta l4proto tcp update @vip_attempts { ${connection} timeout ${ATTEMPT_MS}ms : ct mark }`,
           `dnat ${ip} to ct mark map @vip_members`,
         ]) +
         chainText('vip_refused', [
@@ -122,7 +125,7 @@ export class VipSection implements TableSection {
           (kind) => `${tasks} ${ip} daddr @vip_${kind} goto vip_${kind}`,
         ),
         forwarded: [
-          `${only} ${own} ct direction reply ct status dnat tcp flags & (rst|fin|syn) == rst ct status ! assured ct mark @vip_multi jump vip_refused`,
+          `${ours}${own} ct direction reply ct status dnat tcp flags & (rst|fin|syn) == rst ct status ! assured ct mark @vip_multi jump vip_refused`,
         ],
       },
       referred: [
@@ -143,9 +146,10 @@ export class VipSection implements TableSection {
   /** Draws one member at random; draws again if it refused recently. */
   #draws(kind: 'narrow' | 'wide', slots: number): string {
     const { name: ip } = this.#family;
-    const connection = `${ip} saddr . tcp sport . ${ip} daddr . tcp dport`;
+    const { noteKey, key } = attempts(this.#family);
     let text = chainText(`vip_${kind}`, [
-      `meta l4proto tcp meta mark set ${connection} map @vip_attempts add @vip_suspects { meta mark timeout ${SUSPECT_S}s }`,
+      ...noteKey,
+      `meta l4proto tcp meta mark set ${key} map @vip_attempts add @vip_suspects { meta mark timeout ${SUSPECT_S}s }`,
       `goto vip_${kind}_1`,
     ]);
     for (let draw = 1; draw <= DRAWS; draw++) {
@@ -162,6 +166,26 @@ export class VipSection implements TableSection {
   #sets(): readonly TrackedElements[] {
     return [this.#narrow, this.#wide, this.#closed, this.#slots, this.#members, this.#multi];
   }
+}
+
+/**
+ * What tells an attempt to connect from others, in the map of attempts. nft 1.0 aborts at a key of more than 16 bytes
+ * for a map that rules add to, so that of IPv6 is a hash, held in the packet's mark.
+ */
+function attempts({ name: ip, addressType: type }: Family): {
+  readonly keyType: string;
+  /** Puts the key where `key` finds it. */
+  readonly noteKey: readonly string[];
+  readonly key: string;
+} {
+  const connection = `${ip} saddr . tcp sport . ${ip} daddr . tcp dport`;
+  if (ip === 'ip') {
+    const keyType = `${type} . inet_service . ${type} . inet_service`;
+    return { keyType, noteKey: [], key: connection };
+  }
+  // With a seed of its own choice, the kernel would find nothing again.
+  const hash = `meta l4proto tcp meta mark set jhash ${connection} mod 4294967295 seed ${ATTEMPT_SEED}`;
+  return { keyType: 'mark', noteKey: [hash], key: 'meta mark' };
 }
 
 function hex(value: number): string {

@@ -3,13 +3,15 @@ import { nodeAddress } from '../address.js';
 import {
   FIRST_MEMBER_ID,
   LAST_MEMBER_ID,
+  IPSEC_DEVICE,
   type LinkName,
   type Mac,
   TASK_LINK_PREFIX,
   TUNNEL_DEVICE,
+  WIREGUARD_DEVICE,
 } from '../layout.js';
 import type { ElementChanges } from '../table/element-changes.js';
-import type { Family } from '../table/family.js';
+import { type Family, only } from '../table/family.js';
 import { chainText } from '../table/ruleset.js';
 import type { SectionRules, TablePlace, TableSection } from '../table/table-section.js';
 import { TrackedElements } from '../table/tracked-elements.js';
@@ -26,8 +28,8 @@ export interface WalledLink {
 
 /** An address of a network's task on another node. */
 export interface Sender {
-  /** Of its node's tunnel device. */
-  readonly mac: Mac;
+  /** Of its node's tunnel device; absent on an encrypted network, whose device takes addresses from their node alone. */
+  readonly mac?: Mac;
   readonly address: IpAddress;
   readonly network: number;
 }
@@ -41,6 +43,7 @@ export interface Sender {
  * - `from_peer`: a tunnel packet to a task here comes from a task of the same network, through that one's node. One to
  *   an address that no task here has is dropped: an ICMP error would end a client's attempt to connect, which may
  *   find another member with its next packet.
+ * - `from_sealed`: the same for packets that came encrypted. These come no other way, nor others this way.
  * - `origin_local`: that a task has no link any more, before anybody said so, ends no attempt either.
  * - `forwarded`: nothing comes in from elsewhere, except through ports. What the network's subnet has no route for
  *   ends here, instead of leaving by the host's default route.
@@ -51,11 +54,15 @@ export class WallSection implements TableSection {
   readonly #family: Family;
   readonly #networks = new TrackedElements('networks');
   readonly #here = new TrackedElements('here');
+  /** Keys of the two maps before, as sets: older kernels (6.1 among them) cannot look for a key alone in a map. */
+  readonly #subnets = new TrackedElements('subnets');
+  readonly #locals = new TrackedElements('locals');
   readonly #own = new TrackedElements('own');
   readonly #joined = new TrackedElements('joined');
   readonly #walled = new TrackedElements('walled');
   readonly #internal = new TrackedElements('internal');
   readonly #senders = new TrackedElements('senders');
+  readonly #sealed = new TrackedElements('sealed');
   readonly #selves = new TrackedElements('selves');
 
   constructor(family: Family) {
@@ -69,10 +76,12 @@ export class WallSection implements TableSection {
 
   addNetwork(subnet: string, network: number): void {
     this.#networks.set(subnet, `${network}`);
+    this.#subnets.set(subnet);
   }
 
   deleteNetwork(subnet: string): void {
     this.#networks.delete(subnet);
+    this.#subnets.delete(subnet);
   }
 
   addLink({ link, network, isInternal, addresses }: WalledLink): void {
@@ -83,6 +92,7 @@ export class WallSection implements TableSection {
     for (const address of addresses) {
       this.#own.set(`${name} . ${address}`);
       this.#here.set(address, `${network}`);
+      this.#locals.set(address);
       this.#selves.set(`${address} . ${address}`);
     }
   }
@@ -95,16 +105,17 @@ export class WallSection implements TableSection {
     for (const address of addresses) {
       this.#own.delete(`${name} . ${address}`);
       this.#here.delete(address);
+      this.#locals.delete(address);
       this.#selves.delete(`${address} . ${address}`);
     }
   }
 
   addSender(sender: Sender): void {
-    this.#senders.set(senderKey(sender));
+    this.#sendersLike(sender).set(senderKey(sender));
   }
 
   deleteSender(sender: Sender): void {
-    this.#senders.delete(senderKey(sender));
+    this.#sendersLike(sender).delete(senderKey(sender));
   }
 
   addAll(changes: ElementChanges): void {
@@ -115,11 +126,14 @@ export class WallSection implements TableSection {
     for (const elements of this.#sets()) elements.takeChanges(changes);
   }
 
-  rules({ self, ingressNetwork }: TablePlace): SectionRules {
-    const { name: ip, addressType: type, version, only } = this.#family;
+  rules(place: TablePlace): SectionRules {
+    const { self, ingressNetwork } = place;
+    const ours = only(this.#family, place);
+    const { name: ip, addressType: type, version } = this.#family;
     const tunnel = `"${TUNNEL_DEVICE}"`;
     const tasks = `"${TASK_LINK_PREFIX}*"`;
     const unreachable = version === 4 ? 'icmp host-unreachable' : 'icmpv6 addr-unreachable';
+    const sealed = `{ "${WIREGUARD_DEVICE}", "${IPSEC_DEVICE}" }`;
     // What the kernel says of an address that it has no link for.
     const nowhere =
       version === 4
@@ -127,22 +141,25 @@ export class WallSection implements TableSection {
         : ['no-route', 'addr-unreachable'].map(
             (code) => `icmpv6 type destination-unreachable icmpv6 code ${code}`,
           );
-    const outward = `oifname != ${tunnel} oifname != ${tasks}`;
+    const outward = `oifname != ${tunnel} oifname != ${sealed} oifname != ${tasks}`;
     return {
       sets: [
         `map networks { type ${type} : mark; flags interval; }`,
         `map here { type ${type} : mark; }`,
+        `set subnets { type ${type}; flags interval; }`,
+        `set locals { type ${type}; }`,
         `set own { type ifname . ${type}; }`,
         'set joined { type ifname . mark; }',
         'set walled { type ifname; }',
         'set internal { type ifname; }',
         `set senders { type ether_addr . ${type} . mark; }`,
+        `set sealed { type ${type} . mark; }`,
         `set selves { type ${type} . ${type}; }`,
       ],
       chains:
         chainText('from_task', [
           `iifname @walled iifname . ${ip} saddr != @own drop`,
-          `iifname != @walled ${ip} saddr @networks drop`,
+          `iifname != @walled ${ip} saddr @subnets drop`,
           'ct direction reply return',
           'ct state related return',
           'meta mark set 0',
@@ -155,59 +172,74 @@ export class WallSection implements TableSection {
         chainText('from_peer', [
           'meta mark set 0',
           `meta mark set ${ip} daddr map @here`,
-          `meta mark 0 ${ip} daddr @networks drop`,
+          `meta mark 0 ${ip} daddr @subnets drop`,
           'meta mark 0 return',
           `ether saddr . ${ip} saddr . meta mark @senders meta mark set 0 return`,
           'ct state related meta mark set 0 return',
           'drop',
+        ]) +
+        chainText('from_sealed', [
+          'meta mark set 0',
+          `meta mark set ${ip} daddr map @here`,
+          `${ip} saddr . meta mark @sealed meta mark set 0 return`,
+          'drop',
         ]),
       rules: {
         origin: [
-          `${only} iifname ${tasks} jump from_task`,
-          `${only} iifname ${tunnel} jump from_peer`,
+          `${ours}iifname ${tasks} jump from_task`,
+          `${ours}iifname ${tunnel} jump from_peer`,
+          `${ours}iifname ${sealed} jump from_sealed`,
         ],
         origin_local: [
           ...nowhere.flatMap((answer) => [
             `oifname ${tunnel} ${answer} drop`,
+            `oifname ${sealed} ${answer} drop`,
             `ct status dnat ct mark ${hex(FIRST_MEMBER_ID)}-${hex(LAST_MEMBER_ID)} ${answer} drop`,
           ]),
         ],
         forwarded: [
-          `${only} iifname @walled ct state invalid drop`,
-          `${only} oifname @walled ct state invalid drop`,
-          `${only} oifname @walled iifname != ${tunnel} iifname != ${tasks} ct state new ct status ! dnat drop`,
-          `iifname ${tasks} ${outward} ${ip} daddr @networks reject with ${unreachable}`,
+          `${ours}iifname @walled ct state invalid drop`,
+          `${ours}oifname @walled ct state invalid drop`,
+          `${ours}oifname @walled iifname != ${tunnel} iifname != ${sealed} iifname != ${tasks} ct state new ct status ! dnat drop`,
+          `iifname ${tasks} ${outward} ${ip} daddr @subnets reject with ${unreachable}`,
         ],
         translate_source: [
           ...(version === 4
             ? [
-                `ct status dnat ip saddr @here ip daddr ${ingressNetwork} snat to ${nodeAddress(self.subnet)}`,
+                `ct status dnat ip saddr @locals ip daddr ${ingressNetwork} snat to ${nodeAddress(self.subnet)}`,
               ]
             : []),
           `${ip} saddr . ${ip} daddr @selves snat to ct original ${ip} daddr`,
-          `${ip} saddr @here ${outward} fib saddr type != local masquerade`,
+          `${ip} saddr @locals ${outward} fib saddr type != local masquerade`,
         ],
       },
-      referred: ['from_task', 'from_peer'],
+      referred: ['from_task', 'from_peer', 'from_sealed'],
     };
+  }
+
+  #sendersLike({ mac }: Sender): TrackedElements {
+    return mac === undefined ? this.#sealed : this.#senders;
   }
 
   #sets(): readonly TrackedElements[] {
     return [
       this.#networks,
+      this.#subnets,
+      this.#locals,
       this.#here,
       this.#own,
       this.#joined,
       this.#walled,
       this.#internal,
       this.#senders,
+      this.#sealed,
       this.#selves,
     ];
   }
 }
 
 function senderKey({ mac, address, network }: Sender): string {
-  return `${mac} . ${address} . ${network}`;
+  return `${mac === undefined ? '' : `${mac} . `}${address} . ${network}`;
 }
 
 function hex(value: number): string {

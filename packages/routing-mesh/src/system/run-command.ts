@@ -12,20 +12,24 @@ const SYSTEM_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
  * {@link RunCommand} with child processes, in this process's network namespace. Rejects with
  * UnsafeCommandError, and runs nothing, when something was not checked.
  */
-export const runCommand: RunCommand = (program, args, input) =>
+export const runCommand: RunCommand = (program, args, input, limits = {}) =>
   new Promise((resolve, reject) => {
     checkCommand(program, args, input ?? '');
     const name = [program, ...args].join(' ');
     const child = spawn(program, args, {
       stdio: ['pipe', 'pipe', 'pipe'],
+      ...(limits.timeoutMs === undefined
+        ? {}
+        : { timeout: limits.timeoutMs, killSignal: 'SIGKILL' }),
       env: { ...process.env, PATH: `${SYSTEM_PATH}:${process.env.PATH ?? ''}` },
     });
+    const outputBytes = limits.outputBytes ?? OUTPUT_LIMIT_BYTES;
     const out: Buffer[] = [];
     let size = 0;
     let stderr = '';
     child.stdout.on('data', (chunk: Buffer) => {
       size += chunk.length;
-      if (size > OUTPUT_LIMIT_BYTES) child.kill('SIGKILL');
+      if (size > outputBytes) child.kill('SIGKILL');
       else out.push(chunk);
     });
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
@@ -40,9 +44,11 @@ export const runCommand: RunCommand = (program, args, input) =>
         ),
       ),
     );
-    child.on('close', (status) => {
-      if (size > OUTPUT_LIMIT_BYTES) reject(new CommandError(name, 'printed too much'));
+    child.on('close', (status, signal) => {
+      if (size > outputBytes) reject(new CommandError(name, 'printed too much'));
       else if (status === 0) resolve(Buffer.concat(out).toString('utf8'));
+      else if (signal !== null && stderr === '')
+        reject(new CommandError(name, `ended by ${signal}`));
       else reject(new CommandError(name, stderr));
     });
     // A child that ends before it has read everything: its status says so.

@@ -2,6 +2,7 @@ import { open, readdir, readFile, writeFile } from 'node:fs/promises';
 import type { Kernel } from '../kernel/kernel.js';
 import { nftCommand } from '../kernel/nft-command.js';
 import { openLibnftables } from './libnftables.js';
+import { openNetlink } from './netlink-socket.js';
 import { runCommand } from './run-command.js';
 
 /** Most bytes read of a file at a time. */
@@ -14,6 +15,7 @@ export function systemKernel(): Kernel {
       return process.geteuid?.() === 0;
     },
     run: runCommand,
+    openNetlink,
     packetFilters: [() => openLibnftables(runCommand), async () => nftCommand(runCommand)],
     async readFile(path, isEnough) {
       try {

@@ -52,6 +52,9 @@ export type WallSetName =
   | 'walled'
   | 'internal'
   | 'senders'
+  | 'sealed'
+  | 'subnets'
+  | 'locals'
   | 'selves';
 /** Those of virtual addresses. */
 export type VipSetName =

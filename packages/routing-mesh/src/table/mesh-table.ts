@@ -7,7 +7,6 @@ import { type Nft, NftError } from '../kernel/nft.js';
 import { setSysctl } from '../kernel/sysctls.js';
 import { type NftFamily, TABLE, type TableFamily } from '../layout.js';
 import { ElementChanges } from './element-changes.js';
-import { warnOfForeignDrops } from './foreign-firewall.js';
 import { referredChains, skeleton } from './ruleset.js';
 import type { TablePlace, TableSection } from './table-section.js';
 import { DELETE_TIMEOUT_TABLE, timeoutTable, timeoutTableChecks } from './timeout-table.js';
@@ -201,7 +200,6 @@ export class MeshTable implements Transaction {
     this.#hasOther = false;
     if (this.#wasWritten) return;
     this.#wasWritten = true;
-    await warnOfForeignDrops(this.#options.kernel.run, this.#logger);
     await this.#tuneConntrack();
   }
 

@@ -1,11 +1,13 @@
 import { ingressIpv6Subnet, type SubnetText } from '../address.js';
 import {
   FIRST_ENDPOINT_ID,
+  IPSEC_DEVICE,
   LAST_MEMBER_ID,
   type TableFamily,
   TASK_LINK_PREFIX,
   TIMEOUT_TABLE,
   TUNNEL_DEVICE,
+  WIREGUARD_DEVICE,
 } from '../layout.js';
 import { chainText } from './ruleset.js';
 
@@ -50,7 +52,7 @@ ${limit('drawn', family, DRAWN_SYN_S)}${limit('led', family, LED_SYN_S)}${chainT
   `meta l4proto tcp ${drawn} ct timeout set "drawn" accept`,
   `meta l4proto tcp ${toTask} ct timeout set "led" accept`,
   `meta l4proto tcp oifname "${TASK_LINK_PREFIX}*" ct timeout set "led" accept`,
-  `meta l4proto tcp oifname "${TUNNEL_DEVICE}" ct timeout set "led"`,
+  `meta l4proto tcp oifname { "${TUNNEL_DEVICE}", "${WIREGUARD_DEVICE}", "${IPSEC_DEVICE}" } ct timeout set "led"`,
 ])}}
 `;
 }

@@ -1,9 +1,17 @@
 /** Runs inside a network namespace of the lab and does what its parent orders over IPC. */
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { createInterface, type Interface } from 'node:readline';
-import { type Logger, type MeshPeer, type MeshPort, systemClock } from '@swarm/api';
+import {
+  type Logger,
+  type MeshMember,
+  type MeshPeer,
+  type MeshPort,
+  parseIpAddress,
+  systemClock,
+} from '@swarm/api';
 import { Subnet } from '@swarm/api';
 import { subnetText } from '../../src/address.js';
 import { readAttachment } from '../../src/attachment.js';
@@ -15,11 +23,20 @@ import {
   systemSockets,
   type TaskRefusals,
 } from '../../src/index.js';
+import { type TunnelKeyPair, parseTunnelKey } from '../../src/encryption/keys.js';
+import { type EncryptionOptions, openEncryption } from '../../src/encryption/open-encryption.js';
+import type { TrafficEncryption } from '../../src/encryption/traffic-encryption.js';
 import { openPacketFilter } from '../../src/kernel/open-packet-filter.js';
-import { DEFAULT_DATA_PATH_PORT, DEFAULT_INGRESS_NETWORK, parseTaskId } from '../../src/layout.js';
+import {
+  DEFAULT_DATA_PATH_PORT,
+  DEFAULT_INGRESS_NETWORK,
+  parseNetworkId,
+  parseTaskId,
+} from '../../src/layout.js';
 import { type MeshParts, nftablesParts, userspaceParts } from '../../src/mesh-parts.js';
+import type { NetworkView } from '../../src/overlay/network-view.js';
 import { StateReader } from '../../src/state-reader.js';
-import type { Answer, Destination, LoadResult, Orders } from './protocol.js';
+import type { Answer, Destination, LabNetwork, LoadResult, Orders } from './protocol.js';
 
 const DEFAULT_TIMEOUT_MS = 8000;
 type Handlers = {
@@ -38,6 +55,7 @@ const byNode = (peers: readonly MeshPeer[]): ReadonlyMap<string, CheckedPeer> =>
 
 let mesh: Mesh | undefined;
 let parts: MeshParts;
+let encryption: TrafficEncryption;
 let self: CheckedPeer;
 let reader: StateReader;
 const logged: string[] = [];
@@ -130,6 +148,42 @@ async function ask(to: Destination): Promise<Answer> {
   }
 }
 
+function makeTunnelKeys(): TunnelKeyPair {
+  const { x, d } = generateKeyPairSync('x25519').privateKey.export({ format: 'jwk' });
+  return {
+    publicKey: parseTunnelKey(Buffer.from(x!, 'base64url').toString('base64'))!,
+    privateKey: Buffer.from(d!, 'base64url'),
+  };
+}
+
+function newEncryption(): EncryptionOptions {
+  return { keys: makeTunnelKeys(), newEpoch: () => randomBytes(8).toString('hex') };
+}
+
+/** An encrypted network as the parts see it. */
+function viewOf(
+  { subnets, members }: LabNetwork,
+  place: number,
+  peers: ReadonlyMap<string, CheckedPeer>,
+): NetworkView {
+  const networkId = parseNetworkId(`network${place}`)!;
+  return {
+    overlay: {
+      ...{ networkId, name: networkId, isInternal: false, isEncrypted: true, mtuBytes: undefined },
+      subnets: subnets.map((subnet) => Subnet.of(subnet)),
+    },
+    services: [],
+    members: members.map(({ nodeId, addresses }, i) => ({
+      member: {
+        ...{ taskId: parseTaskId(`task${place}${i}`)!, nodeId, serviceId: '', names: [] },
+        ...{ networks: new Map(), serves: true },
+      },
+      addresses: addresses.map((address) => parseIpAddress(address)!),
+      peer: peers.get(nodeId),
+    })),
+  };
+}
+
 const refusals: TaskRefusals[] = [];
 
 /** Serves TCP and UDP at one address. */
@@ -189,7 +243,7 @@ async function serveOn(name: string, port: number, host: string): Promise<void> 
 }
 
 const handlers: Handlers = {
-  async createMesh({ withoutLibrary, ...options }) {
+  async createMesh({ withoutLibrary, encrypts, ...options }) {
     const kernel = systemKernel();
     mesh = await createMesh({
       ...options,
@@ -201,25 +255,60 @@ const handlers: Handlers = {
       random: Math.random,
       logger,
       clock: systemClock(),
+      ...(encrypts === true && { encryption: newEncryption() }),
     });
     mesh.watchRefusals((one) => refusals.push(one));
     return mesh.backend;
   },
   start: (place) => mesh!.start(place),
+  encryption: () => mesh!.encryption,
   async apply(state) {
     const before = performance.now();
     await mesh!.apply(state);
     return { generation: mesh!.generation, ms: performance.now() - before };
   },
   attach: (task) => mesh!.attach(task),
+  adopt: (task) => mesh!.adopt(task),
   detach: (taskId) => mesh!.detach(taskId),
   retain: (taskIds) => mesh!.retain(new Set(taskIds)),
   connections: (task) => mesh!.connections(task),
   listens: (task) => mesh!.listens(task),
   servesIpv6: (task) => mesh!.servesIpv6(task),
   conflicts: () => mesh!.conflicts,
+  paths: () => mesh!.paths,
   refusals: () => refusals,
   close: (options) => mesh!.close(options),
+  async openEncryption() {
+    const kernel = systemKernel();
+    const opened = await openPacketFilter(kernel, logger);
+    if ('reason' in opened) throw new Error(opened.reason);
+    encryption = await openEncryption({
+      ...{ kernel, logger, nft: opened.nft, clock: systemClock() },
+      dataPathPort: DEFAULT_DATA_PATH_PORT,
+      ...newEncryption(),
+    });
+    const { offer, problem } = encryption;
+    return offer === undefined ? { problem } : { offer, problem };
+  },
+  startEncryption: (place) => encryption.start(readPlace(place), LINK_MTU_BYTES),
+  encrypt({ peers, networks }) {
+    const reached = byNode(peers);
+    return encryption.reach({
+      peers: reached,
+      networks: networks.map((network, i) => viewOf(network, i, reached)),
+    });
+  },
+  encryptedDevice: (peer) => encryption.deviceTo(readPlace(peer)) ?? '',
+  async changeKeys() {
+    await encryption.changeKeys(makeTunnelKeys());
+    return encryption.offer!;
+  },
+  async repairEncryption() {
+    const isDamaged = await encryption.repair();
+    const { offer } = encryption;
+    return offer === undefined ? { isDamaged } : { offer, isDamaged };
+  },
+  closeEncryption: (options) => encryption.close(options),
   async createParts({ backend, bindAddresses = [] }) {
     const options = {
       kernel: systemKernel(),
@@ -421,6 +510,63 @@ const handlers: Handlers = {
       socket.resetAndDestroy();
     }
     return times;
+  },
+  async measureVips({ peers, task, services: count, members: size, rounds }) {
+    const networkId = task.attachments[0]!.networkId;
+    const at = (number: number) =>
+      `10.${16 + (number >> 16)}.${(number >> 8) & 255}.${number & 255}`;
+    const far = peers.slice(1);
+    const services = Array.from({ length: count }, (_, i) => ({
+      serviceId: `s${i}`,
+      name: `s${i}`,
+      networks: [{ networkId, vips: [at(512 + i)], aliases: [] }],
+    }));
+    const make = (i: number, offset: number, serves: boolean): MeshMember => ({
+      taskId: `m${i}`,
+      nodeId: far[i % far.length]!.nodeId,
+      serviceId: `s${Math.floor(i / size)}`,
+      names: [],
+      networks: [{ networkId, addresses: [at(65_536 + i + offset)] }],
+      serves,
+    });
+    let members = Array.from({ length: count * size }, (_, i) => make(i, 0, true));
+    let generation = mesh!.generation;
+    const apply = async (): Promise<number> => {
+      generation += 1;
+      const before = performance.now();
+      await mesh!.apply({ generation, peers, ports: [], services, members });
+      return performance.now() - before;
+    };
+    await mesh!.attach(task);
+    const firstMs = await apply();
+    const [serving, servingCpu, moving, attaching]: number[][] = [[], [], [], []];
+    for (let round = 0; round < rounds; round++) {
+      const i = ((round >> 1) % count) * size;
+      members = members.with(i, make(i, 0, round % 2 === 1));
+      const before = process.cpuUsage();
+      serving!.push(await apply());
+      const { user, system } = process.cpuUsage(before);
+      servingCpu!.push((user + system) / 1000);
+    }
+    for (let round = 0; round < rounds; round++) {
+      const i = ((round >> 1) % count) * size;
+      members = members.with(i, make(i, round % 2 === 0 ? 200_000 : 0, true));
+      moving!.push(await apply());
+    }
+    for (let round = 0; round < 10; round++) {
+      const before = performance.now();
+      await mesh!.attach(task);
+      attaching!.push(performance.now() - before);
+    }
+    await mesh!.detach(task.taskId);
+    await mesh!.apply({ generation: generation + 1, peers, ports: [] });
+    return {
+      firstMs,
+      serving: serving!,
+      servingCpu: servingCpu!,
+      moving: moving!,
+      attaching: attaching!,
+    };
   },
   pid: () => process.pid,
   rssBytes: () => process.memoryUsage.rss(),

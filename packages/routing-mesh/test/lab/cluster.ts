@@ -146,6 +146,7 @@ export class MeshCluster {
     tasks: readonly (Task & { readonly weight?: number })[],
     protocol: PortProtocol = 'tcp',
     options: Partial<MeshPort> = {},
+    change?: (state: MeshState) => MeshState,
   ): Promise<void> {
     this.#ports = [
       ...this.#ports.filter(
@@ -166,7 +167,7 @@ export class MeshCluster {
         })),
       },
     ];
-    await this.apply();
+    await this.apply(change);
   }
 
   /** Publishes nothing any more. */

@@ -36,6 +36,8 @@ export class MeshLab {
   readonly #children = new Set<ChildProcess>();
   readonly #onExit = (): void => this.#removeAll();
   #switch: string | undefined;
+  /** The switch's end of each host's cable. */
+  readonly #ports = new Map<string, string>();
   #links = 0;
 
   constructor(name: string) {
@@ -60,6 +62,7 @@ export class MeshLab {
     }
     const netns = this.#addNamespace(name);
     const port = `p${this.#links++}`;
+    this.#ports.set(netns, port);
     this.sh(
       this.#switch,
       `ip link add ${port} type veth peer name eth0 netns ${netns} && ip link set ${port} master br0 up`,
@@ -70,6 +73,21 @@ export class MeshLab {
     // Otherwise refusals of UDP beyond six in a row to one client are silent, and tests wait for one.
     this.sh(netns, 'sysctl -qw net.ipv4.icmp_ratelimit=0 net.ipv6.icmp.ratelimit=0');
     return { netns, path: `/run/netns/${netns}`, agent: await this.agent(netns) };
+  }
+
+  /** Gives a host another interface on the bridge. */
+  addCable(netns: string, device: string, address: string): void {
+    const port = `p${this.#links++}`;
+    this.sh(
+      this.#switch!,
+      `ip link add ${port} type veth peer name ${device} netns ${netns} && ip link set ${port} master br0 up`,
+    );
+    this.sh(netns, `ip addr add ${address}/24 dev ${device}; ip link set ${device} up`);
+  }
+
+  /** Lets the switch drop larger packets to and from a host, without a word. */
+  setCableMtu(netns: string, mtuBytes: number): void {
+    this.sh(this.#switch!, `ip link set ${this.#ports.get(netns)!} mtu ${mtuBytes}`);
   }
 
   /** An empty namespace for a task, with a process inside. */

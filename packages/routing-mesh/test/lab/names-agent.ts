@@ -1,12 +1,14 @@
 /** Runs inside a network namespace of the lab: a node's part of names, a client of them, or a name server. */
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { connect, createServer, type Server, type Socket } from 'node:net';
+import { setPriority } from 'node:os';
 import { decode, type DecodedPacket, encode, type Packet } from 'dns-packet';
-import { type Logger, systemClock } from '@swarm/api';
+import { type Logger, parseIpAddress, systemClock } from '@swarm/api';
 import { readAttachment } from '../../src/attachment.js';
 import { ResolverNames } from '../../src/names/resolver-names.js';
 import { parseTaskId } from '../../src/layout.js';
 import { systemResolver } from '../../src/system/names/system-resolver.js';
+import type { NetworkView } from '../../src/overlay/network-view.js';
 import type { TaskAttachment } from '../../src/mesh.js';
 import { type PlainView, readView } from '../support/name-views.js';
 
@@ -52,8 +54,12 @@ function note(level: string, fields: object, message: string): void {
 }
 
 let names: ResolverNames | undefined;
+let networks: readonly NetworkView[] = [];
 const holding = new Set<Socket>();
-const servers = new Map<string, { udp: UdpSocket; tcp: Server; asked: number }>();
+const servers = new Map<
+  string,
+  { udp: UdpSocket; tcp: Server; asked: number; waiting: number; most: number }
+>();
 
 const handlers = {
   open(folder: string, resolvConf: string): void {
@@ -63,7 +69,25 @@ const handlers = {
       logger,
     });
   },
-  apply: (views: readonly PlainView[]) => names!.apply({ networks: views.map(readView) }),
+  /** @returns how long it took, in ms */
+  async apply(views: readonly PlainView[]): Promise<number> {
+    networks = views.map(readView);
+    const startMs = performance.now();
+    await names!.apply({ networks });
+    return performance.now() - startMs;
+  },
+  /** Applies what was applied last with another address of the first service. @returns how long it took, in ms */
+  async change(networkId: string, round: number): Promise<number> {
+    networks = networks.map((view) => {
+      if (view.overlay.networkId !== networkId) return view;
+      const [first, ...rest] = view.services;
+      const vips = [parseIpAddress(`10.3.0.${round}`)!];
+      return { ...view, services: [{ ...first!, vips }, ...rest] };
+    });
+    const startMs = performance.now();
+    await names!.apply({ networks });
+    return performance.now() - startMs;
+  },
   attach: (task: TaskAttachment) => names!.attach(readAttachment(task)),
   detach: (taskIds: readonly string[]) => names!.detach(taskIds.map((id) => parseTaskId(id)!)),
   retain: (taskIds: readonly string[]) => names!.retain(new Set(taskIds)),
@@ -78,7 +102,7 @@ const handlers = {
 
   async startServer({ address, names: known, delayMs = 0, isSilent = false }: ServerPlan) {
     const udp = createSocket('udp4');
-    const entry = { udp, tcp: createServer(), asked: 0 };
+    const entry = { udp, tcp: createServer(), asked: 0, waiting: 0, most: 0 };
     const answer = (question: Buffer): Buffer => {
       const { id = 0, questions = [], additionals = [] } = decode(question);
       const found = known[questions[0]?.name.toLowerCase() ?? ''];
@@ -96,13 +120,18 @@ const handlers = {
     };
     udp.on('message', (question, from) => {
       entry.asked += 1;
+      entry.waiting += 1;
+      entry.most = Math.max(entry.most, entry.waiting);
       if (isSilent) return;
       let reply = answer(question);
       if (reply.length > 512) {
         const { id = 0, questions = [] } = decode(question);
         reply = encode({ type: 'response', id, flags: 0x380, questions });
       }
-      setTimeout(() => udp.send(reply, from.port, from.address), delayMs);
+      setTimeout(() => {
+        entry.waiting -= 1;
+        udp.send(reply, from.port, from.address);
+      }, delayMs);
     });
     entry.tcp.on('connection', (client) => {
       client.on('error', () => {});
@@ -122,6 +151,8 @@ const handlers = {
     servers.delete(address);
   },
   serverAsked: (address: string): number => servers.get(address)?.asked ?? 0,
+  /** The most questions that it had at a time and had not answered. */
+  mostWaiting: (address: string): number => servers.get(address)?.most ?? 0,
 
   /** Opens connections that say nothing. @returns how many stand after a while */
   async hold(count: number): Promise<number> {
@@ -159,6 +190,8 @@ const handlers = {
 
   /** Asks as fast as answers come, some at a time. @returns answers, and milliseconds of each */
   async load(name: string, atOnce: number, seconds: number) {
+    // As the resolver has it, so that other work of the machine comes between the two less often.
+    setPriority(-10);
     const socket = createSocket('udp4');
     await new Promise<void>((resolve) => socket.connect(53, '127.0.0.11', resolve));
     const sentMs = new Float64Array(0x1_0000);

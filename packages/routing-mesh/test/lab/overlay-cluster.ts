@@ -1,4 +1,11 @@
-import type { MeshMember, MeshPeer, MeshPort, MeshService, MeshState } from '@swarm/api';
+import type {
+  MeshEncryption,
+  MeshMember,
+  MeshPeer,
+  MeshPort,
+  MeshService,
+  MeshState,
+} from '@swarm/api';
 import type { HostPort, OverlayNetwork, TaskAttachment } from '../../src/index.js';
 import { type Host, MeshLab } from './lab.js';
 
@@ -44,6 +51,7 @@ export class OverlayCluster {
   readonly nodes: OverlayNode[] = [];
   client!: Host;
   readonly #networks = new Map<string, OverlayNetwork>();
+  readonly #offers = new Map<string, MeshEncryption>();
   #generation = 0;
   #taskCount = 0;
   #tasks: OverlayTask[] = [];
@@ -78,8 +86,10 @@ export class OverlayCluster {
   }
 
   async startMesh({ agent, peer }: OverlayNode): Promise<void> {
-    await agent.createMesh({ backend: 'nftables', checkIntervalMs: 200 });
+    await agent.createMesh({ backend: 'nftables', checkIntervalMs: 200, encrypts: true });
     await agent.start(peer);
+    const offer = await agent.encryption();
+    if (offer !== undefined) this.#offers.set(peer.nodeId, offer);
   }
 
   /** Another process for the node's daemon; the one before has ended. */
@@ -231,9 +241,14 @@ export class OverlayCluster {
   state(): MeshState {
     return {
       generation: ++this.#generation,
-      peers: this.nodes.map(({ peer }) =>
-        this.down.has(peer.nodeId) ? { ...peer, down: true } : peer,
-      ),
+      peers: this.nodes.map(({ peer }) => {
+        const encryption = this.#offers.get(peer.nodeId);
+        return {
+          ...peer,
+          ...(this.down.has(peer.nodeId) && { down: true }),
+          ...(encryption !== undefined && { encryption }),
+        };
+      }),
       ports: this.#ports,
       services: [...this.#services.values()],
       members: this.#tasks.map(memberOf),

@@ -1,4 +1,11 @@
-import type { MeshPeer, MeshPort, MeshState, PortConflict } from '@swarm/api';
+import type {
+  MeshEncryption,
+  MeshPeer,
+  MeshPort,
+  MeshState,
+  NodePaths,
+  PortConflict,
+} from '@swarm/api';
 import type {
   MeshBackendName,
   TaskAttachment,
@@ -27,6 +34,12 @@ export interface LoadResult {
   readonly byTask: Readonly<Record<string, number>>;
 }
 
+/** An encrypted network with its members. */
+export interface LabNetwork {
+  readonly subnets: readonly string[];
+  readonly members: readonly { readonly nodeId: string; readonly addresses: readonly string[] }[];
+}
+
 /** What a process inside a namespace can be asked to do. */
 export interface Orders {
   createMesh(options: {
@@ -35,16 +48,22 @@ export interface Orders {
     bindAddresses?: readonly string[];
     udpIdleMs?: number;
     withoutLibrary?: boolean;
+    /** With a new key pair for encrypted networks. */
+    encrypts?: boolean;
   }): string;
   start(self: MeshPeer): void;
+  /** What the mesh offers; undefined when it cannot encrypt. */
+  encryption(): MeshEncryption | undefined;
   apply(state: MeshState): { generation: number; ms: number };
   attach(task: TaskAttachment): void;
+  adopt(task: TaskAttachment): void;
   detach(taskId: string): void;
   retain(taskIds: readonly string[]): void;
   connections(task: TaskSockets): number;
   listens(task: TaskSockets): boolean;
   servesIpv6(task: TaskSockets): boolean;
   conflicts(): readonly PortConflict[];
+  paths(): NodePaths | undefined;
   /** Told so far. */
   refusals(): readonly TaskRefusals[];
   close(options: { keep: boolean }): void;
@@ -75,6 +94,16 @@ export interface Orders {
   probeConnections(task: TaskSockets): number;
   probeListens(task: TaskSockets): boolean;
   closeParts(): void;
+  /** Encryption alone, with a new key pair: of this node, if it can. */
+  openEncryption(): { readonly offer?: MeshEncryption; readonly problem: string };
+  startEncryption(self: MeshPeer): void;
+  encrypt(slice: { peers: readonly MeshPeer[]; networks: readonly LabNetwork[] }): void;
+  encryptedDevice(peer: MeshPeer): string;
+  /** With another key pair. */
+  changeKeys(): MeshEncryption;
+  /** What it offers then, and whether `encrypt` has to follow. */
+  repairEncryption(): { readonly offer?: MeshEncryption; readonly isDamaged: boolean };
+  closeEncryption(options: { keep: boolean }): void;
   /** Warnings and errors logged so far. */
   logged(): string[];
   /** Serves TCP and UDP on a port under a name. */
@@ -114,6 +143,17 @@ export interface Orders {
   }): number[];
   /** Opens and ends connections one after another; milliseconds until each is open. */
   measureConnects(to: Destination & { rounds: number }): number[];
+  /**
+   * One network with a task here and `services` services of `members` tasks each on other nodes. Milliseconds of the
+   * first state, of each change of one member (also of the processor), and of each attach.
+   */
+  measureVips(options: {
+    peers: readonly MeshPeer[];
+    task: TaskAttachment;
+    services: number;
+    members: number;
+    rounds: number;
+  }): Record<'serving' | 'servingCpu' | 'moving' | 'attaching', number[]> & { firstMs: number };
   pid(): number;
   rssBytes(): number;
   /** Processor time of this process so far, all threads. */

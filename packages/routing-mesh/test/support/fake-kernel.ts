@@ -9,6 +9,9 @@ export function fakeKernel(run: RunCommand): Kernel & { readonly files: Map<stri
     isPrivileged: true,
     run,
     packetFilters: [],
+    openNetlink: async () => {
+      throw new Error('a kernel on paper has no netlink');
+    },
     readFile: async (path) => files.get(path),
     async writeFile(path, text) {
       files.set(path, text);

@@ -1,11 +1,14 @@
-import type { PortKey } from '@swarm/api';
+import type { PathProblemKind, PortKey } from '@swarm/api';
 import type { BalancerSlice } from '../../src/balancer/load-balancer.js';
 import type { HostPort } from '../../src/mesh.js';
 import type { TaskId } from '../../src/layout.js';
 import type { FoundLink } from '../../src/links/task-links.js';
+import { noEncryption } from '../../src/encryption/traffic-encryption.js';
 import type { MeshParts } from '../../src/mesh-parts.js';
 import { noAccessGuard } from '../../src/guard/access-guard.js';
 import { noOverlayNetworks } from '../../src/overlay/overlay-networks.js';
+import type { FoundProblem } from '../../src/paths/path-state.js';
+import type { Paths } from '../../src/paths/paths.js';
 import { noServiceNames } from '../../src/names/service-names.js';
 
 /** What is of single tasks. */
@@ -36,6 +39,9 @@ export class FakeParts {
   /** What the balancer could not open. */
   readonly unserved = new Map<PortKey, string>();
 
+  #problems = new Map<string, FoundProblem>();
+  #pathListener = (): void => {};
+
   readonly parts: MeshParts = {
     backend: 'nftables',
     tunnel: {
@@ -54,6 +60,8 @@ export class FakeParts {
       },
       close: () => this.#call('tunnel.close'),
     },
+    paths: this.#paths(),
+    encryption: noEncryption('it is a test'),
     links: {
       start: () => {},
       attach: (task) => this.#call(`links.attach ${task.taskId} ${task.mtuBytes}`),
@@ -142,5 +150,32 @@ export class FakeParts {
     } finally {
       this.#running -= counts;
     }
+  }
+
+  /** What is wrong with the path to a node from now on. */
+  findProblem(nodeId: string, kind: PathProblemKind | undefined): void {
+    this.#problems = new Map(this.#problems);
+    if (kind === undefined) this.#problems.delete(nodeId);
+    else this.#problems.set(nodeId, { kind, sinceMs: 0 });
+    this.#pathListener();
+  }
+
+  #paths(): Paths {
+    const problems = () => this.#problems;
+    return {
+      start: (_self, mtuBytes) => this.#call(`paths.start ${mtuBytes}`),
+      follow: (peers) => void this.calls.push(`paths.follow ${[...peers.keys()].join(' ')}`),
+      isAnswering: true,
+      isCutOff: false,
+      firewalls: [],
+      get problems() {
+        return problems();
+      },
+      watch: (listener) => {
+        this.#pathListener = listener;
+        return () => {};
+      },
+      close: () => {},
+    };
   }
 }

@@ -52,6 +52,8 @@ export function plainView(plan: ViewPlan): PlainView {
     addressesV6: [],
     down: false,
     userspace: false,
+    probed: false,
+    encryption: undefined,
   };
   return {
     overlay: {

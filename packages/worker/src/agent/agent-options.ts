@@ -35,6 +35,8 @@ export interface AgentOptions {
   readonly instance: string;
   readonly runtime: Runtime;
   readonly mesh: TaskMesh;
+  /** Ids that others of this node have attached to the mesh: their links stay when it starts. Default none. */
+  readonly alsoAttached?: () => readonly string[];
   /** Opens a socket to a manager's `/dispatcher`. When it throws, the agent tries the next manager. */
   readonly connect: (manager: ManagerAddress) => AgentSocket;
   /** Remembers managers over restarts. */

@@ -93,7 +93,7 @@ export class Agent {
       mesh: options.mesh,
       clock: options.clock,
       logger: options.logger,
-      alive: () => this.#tasks.alive(),
+      alive: () => new Set([...this.#tasks.alive(), ...(options.alsoAttached?.() ?? [])]),
       store: (mesh) => this.#storage.putMesh(mesh),
       holds: (generation) => {
         if (this.#welcomed) this.#session?.send({ type: 'mesh-ack', generation });
@@ -155,6 +155,16 @@ export class Agent {
   /** Whether a session is established. */
   get connected(): boolean {
     return this.#welcomed;
+  }
+
+  /** Resolves when the mesh can attach tasks. */
+  get meshStarted(): Promise<void> {
+    return this.#mesh.started;
+  }
+
+  /** Resolves when the mesh holds a state that names the task, or after a while. */
+  meshNames(taskId: string): Promise<void> {
+    return this.#mesh.names(taskId);
   }
 
   /** The managers that it knows. */

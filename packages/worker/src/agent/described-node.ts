@@ -1,4 +1,4 @@
-import { isTunnelled, type NodeDescription, PROGRAM } from '@swarm/api';
+import { isTunnelled, type NodeDescription, PROGRAM, type RuntimeCapability } from '@swarm/api';
 import type { NodeFacts, Runtime, RuntimeDescription } from '../runtime/runtime.js';
 import { reportableDescription } from './reportable.js';
 import type { TaskMesh } from './task-mesh.js';
@@ -43,11 +43,16 @@ export class DescribedNode {
         ...(runtime.plugins === undefined ? {} : { Plugins: runtime.plugins }),
       },
       Runtime: runtime.kind,
-      RuntimeCapabilities: runtime.capabilities.filter(
-        (word) => word !== 'network-overlay' || isTunnelled({ MeshBackend: mesh.backend }),
+      RuntimeCapabilities: withEncryption(
+        runtime.capabilities.filter(
+          (word) => word !== 'network-overlay' || isTunnelled({ MeshBackend: mesh.backend }),
+        ),
+        mesh,
       ),
       MeshBackend: mesh.backend,
+      ...encryptionOf(mesh),
       PortConflicts: mesh.conflicts,
+      ...(mesh.paths === undefined ? {} : { Paths: mesh.paths }),
       Ipv6Addresses: mesh.ipv6Addresses,
       Program: PROGRAM,
       ...this.#extras,
@@ -64,4 +69,20 @@ export class DescribedNode {
       ...(address === undefined ? {} : { address }),
     };
   }
+}
+
+/** What a node must be able to do for tasks on encrypted networks: it depends on the kernel, not on the runtime. */
+const NETWORK_ENCRYPTED: RuntimeCapability = 'network-encrypted';
+
+function withEncryption(
+  capabilities: readonly string[],
+  { encryption }: TaskMesh,
+): readonly string[] {
+  return encryption === undefined ? capabilities : [...capabilities, NETWORK_ENCRYPTED];
+}
+
+function encryptionOf({ encryption }: TaskMesh): Pick<NodeDescription, 'Encryption'> {
+  if (encryption === undefined) return {};
+  const { publicKey, epoch, means } = encryption;
+  return { Encryption: { PublicKey: publicKey, Epoch: epoch, Means: means } };
 }

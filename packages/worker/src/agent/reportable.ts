@@ -5,12 +5,17 @@ import {
   DESCRIPTION_TEXT_LIMIT_BYTES,
   ENGINE_ITEMS_LIMIT,
   ENGINE_LABEL_LIMIT_BYTES,
+  FIREWALLS_LIMIT,
+  foreignFirewallShape,
   type Labels,
   type LogLine,
   NODE_IPV6_LIMIT,
   type NodeDescription,
+  PATH_PROBLEMS_LIMIT,
+  pathProblemShape,
   PORT_CONFLICTS_LIMIT,
   portConfigShape,
+  nodeEncryptionShape,
   portConflictShape,
   programShape,
   reportedStatusShape,
@@ -58,7 +63,9 @@ export function reportableDescription(description: NodeDescription): NodeDescrip
       | 'MeshBackend'
       | 'Program'
       | 'ListenPort'
+      | 'Encryption'
       | 'PortConflicts'
+      | 'Paths'
       | 'Ipv6Addresses'
     >
   >({
@@ -68,7 +75,9 @@ export function reportableDescription(description: NodeDescription): NodeDescrip
     MeshBackend: tryRead(shortText, description.MeshBackend),
     Program: tryRead(programShape, description.Program),
     ListenPort: tryRead(shape.port, description.ListenPort),
+    Encryption: tryRead(nodeEncryptionShape, description.Encryption),
     PortConflicts: conflictsOf(description.PortConflicts),
+    Paths: pathsOf(description.Paths),
     Ipv6Addresses: ipv6Of(description.Ipv6Addresses),
   });
   let labels = Engine?.Labels === undefined ? undefined : labelsOf(Engine.Labels);
@@ -135,6 +144,19 @@ function conflictsOf(conflicts: NodeDescription['PortConflicts']) {
   return conflicts
     .slice(0, PORT_CONFLICTS_LIMIT)
     .flatMap((conflict) => tryRead(portConflictShape, conflict) ?? []);
+}
+
+function pathsOf(paths: NodeDescription['Paths']): NodeDescription['Paths'] {
+  if (paths === undefined) return undefined;
+  const firewalls = (paths.Firewalls ?? [])
+    .flatMap((firewall) => tryRead(foreignFirewallShape, firewall) ?? [])
+    .slice(0, FIREWALLS_LIMIT);
+  const problems = paths.Problems.slice(0, PATH_PROBLEMS_LIMIT);
+  return {
+    Problems: problems.flatMap((problem) => tryRead(pathProblemShape, problem) ?? []),
+    ...(paths.CutOff === true ? { CutOff: true } : {}),
+    ...(firewalls.length > 0 ? { Firewalls: firewalls } : {}),
+  };
 }
 
 function pluginsOf(plugins: unknown): { readonly Type: string; readonly Name: string }[] {

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import {
   backoffMs,
   compareStates,
@@ -61,6 +62,9 @@ export class TaskController {
     return this.#observed.status;
   }
 
+  /** Takes its networks anew, one change after the other. */
+  #joining: Promise<void> = Promise.resolve();
+
   /** What is kept of it on disk. */
   get record(): StoredTask {
     return this.#observed.record;
@@ -78,7 +82,12 @@ export class TaskController {
 
   /** The manager changed the task. Its desired state only rises. */
   update(task: Task): void {
+    const before = this.#observed.task.NetworksAttachments;
     this.#observed.update(task);
+    // An operator connected it to a network while it runs, or disconnected it.
+    const isMoved = !isDeepStrictEqual(before, task.NetworksAttachments);
+    if (isMoved && this.#observed.status.State === 'running')
+      this.#joining = this.#joining.then(() => this.#adopt());
   }
 
   /** Of a change that could not be read whole, the desired state still counts. */

@@ -280,7 +280,7 @@ if (lacks === undefined) {
       const { capabilities } = await harness.runtime.describe();
       t.deepEqual(
         capabilities.filter((word) => word.startsWith('network-')).sort(),
-        ['network-host', 'network-none'],
+        ['network-host', 'network-none', 'network-overlay'],
         'this engine has no bridge',
       );
     } finally {

@@ -1,4 +1,4 @@
-import type { MeshPeer, MeshState, PortConflict } from '@swarm/api';
+import type { MeshEncryption, MeshPeer, MeshState, NodePaths, PortConflict } from '@swarm/api';
 import type { TaskAttachment, TaskRefusals, TaskSockets } from '@swarm/routing-mesh';
 import type { TaskMesh } from '../../src/agent/task-mesh.js';
 
@@ -44,12 +44,36 @@ export class FakeMesh implements TaskMesh {
     this.#listener();
   }
 
+  paths: NodePaths | undefined;
+  #pathListener = (): void => {};
+
+  /** What this node finds of the paths to others from now on. */
+  findPaths(paths: NodePaths | undefined): void {
+    this.paths = paths;
+    this.#pathListener();
+  }
+
+  watchPaths(listener: () => void): () => void {
+    this.#pathListener = listener;
+    return () => {
+      this.#pathListener = () => {};
+    };
+  }
+
   watchConflicts(listener: () => void): () => void {
     this.#listener = listener;
     return () => {
       this.#listener = () => {};
     };
   }
+
+  encryption: MeshEncryption | undefined;
+
+  watchEncryption(): () => void {
+    return () => {};
+  }
+
+  async changeKeys(): Promise<void> {}
 
   /** Reports refused clients, as the mesh would. */
   refuse: (refusals: TaskRefusals) => void = () => {};

@@ -1,10 +1,14 @@
 import type {
+  ForeignFirewall,
   ManagerStatus,
   Node,
   NodeDescription,
+  NodeEncryption,
   NodeMesh,
+  NodePaths,
   NodeSpec,
   NodeStatus,
+  PathProblem,
   Platform,
   PortConflict,
   Program,
@@ -47,6 +51,30 @@ const PORT_CONFLICT = struct<PortConflict>('PortConflict', {
   Reason: STRING,
 });
 
+const PATH_PROBLEM = struct<PathProblem>('PathProblem', {
+  NodeID: STRING,
+  Kind: STRING,
+  Since: TIME,
+});
+
+const FIREWALL = struct<ForeignFirewall>('ForeignFirewall', {
+  Kind: STRING,
+  Table: STRING,
+  Hooks: STRINGS,
+});
+
+const PATHS = struct<NodePaths>('NodePaths', {
+  Problems: sliceOf(PATH_PROBLEM),
+  CutOff: BOOL,
+  Firewalls: sliceOf(FIREWALL),
+});
+
+const ENCRYPTION = struct<NodeEncryption>('NodeEncryption', {
+  PublicKey: STRING,
+  Epoch: STRING,
+  Means: STRINGS,
+});
+
 const DESCRIPTION = struct<NodeDescription>(
   'NodeDescription',
   {
@@ -65,7 +93,9 @@ const DESCRIPTION = struct<NodeDescription>(
     MeshBackend: STRING,
     Program: pointerTo(PROGRAM),
     ListenPort: INT,
+    Encryption: pointerTo(ENCRYPTION),
     PortConflicts: sliceOf(PORT_CONFLICT),
+    Paths: pointerTo(PATHS),
     Ipv6Addresses: STRINGS,
   },
   {
@@ -75,7 +105,9 @@ const DESCRIPTION = struct<NodeDescription>(
       'MeshBackend',
       'Program',
       'ListenPort',
+      'Encryption',
       'PortConflicts',
+      'Paths',
       'Ipv6Addresses',
     ],
   },

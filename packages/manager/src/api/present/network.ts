@@ -1,7 +1,13 @@
 import { type Network, type PredefinedNetwork, Subnet } from '@swarm/api';
 
 /** A network in the shape of Docker's `/networks`, which differs from the stored shape. */
-export function presentNetwork(network: Network): object {
+/** A network in Docker's JSON. */
+export interface ShownNetwork {
+  readonly Id: string;
+  readonly [field: string]: unknown;
+}
+
+export function presentNetwork(network: Network): ShownNetwork {
   const { Spec: spec } = network;
   return {
     Name: spec.Name,

@@ -1,6 +1,7 @@
 import type { ManagerStatus, Node, NodeStatus } from '@swarm/api';
 import { roleChange } from '../../role-manager/role-change.js';
 import type { ManagerAccess, ManagerMember } from '../manager-access.js';
+import { notesOf, withPathNotes } from './path-notes.js';
 import { withConflicts } from './port-conflicts.js';
 import { presentVersion } from './version.js';
 
@@ -11,12 +12,13 @@ import { presentVersion } from './version.js';
 export function presentNode(
   node: Node,
   members: readonly ManagerMember[],
-  manager: Pick<ManagerAccess, 'roleNote'> = {},
+  manager: Partial<Pick<ManagerAccess, 'roleNote' | 'store'>> = {},
 ): Node {
   const { RaftID: _, ManagerAddr: __, ManagerStatus: ___, ...rest } = presentVersion(node);
   const member = memberOf(members, node.ID);
   const change = roleChange(node, member, manager.roleNote?.(node.ID));
-  const status = withConflicts(node);
+  const notes = manager.store === undefined ? [] : notesOf(manager.store, node);
+  const status = withPathNotes(withConflicts(node), notes);
   const shown = { ...rest, Status: change === undefined ? status : withMessage(status, change) };
   // One that is still joining is no manager yet.
   if (member === undefined || member.learner === true) return shown;

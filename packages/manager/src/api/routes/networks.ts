@@ -1,6 +1,7 @@
 import {
   ApiError,
   type Creation,
+  decodeConnection,
   decodeNetwork,
   isClusterNetwork,
   networkFilters,
@@ -43,7 +44,10 @@ function hasEngine({ services, caller }: Call): boolean {
 }
 
 /** The cluster's network; undefined when the request is for the engine. */
-async function ofSwarm(call: Call, manager: ManagerAccess): Promise<object | undefined> {
+async function ofSwarm(
+  call: Call,
+  manager: ManagerAccess,
+): Promise<{ readonly Id: string } | undefined> {
   if ((call.target.query.get('scope') ?? 'swarm') !== 'swarm') return undefined;
   await freshState(call.services, manager);
   try {
@@ -77,7 +81,9 @@ async function inspect(call: Call, manager: ManagerAccess): Promise<void> {
   }
   const network = await ofSwarm(call, manager);
   if (network === undefined) return elsewhere(call);
-  sendJson(call.response, network);
+  // As with Docker, those of this node.
+  const Containers = hasEngine(call) ? call.services.engine?.placed()?.on(network.Id) : undefined;
+  sendJson(call.response, { ...network, ...(Containers && { Containers }) });
 }
 
 /** Leaves networks of the node's engine to it. */
@@ -210,6 +216,23 @@ async function prune(call: Call, manager: ManagerAccess): Promise<void> {
   sendJson(call.response, { NetworksDeleted: [...deleted, ...readNames(localPart)] });
 }
 
+/** Leaves networks of the host to its engine. */
+async function connectLocal(call: Call, manager: ManagerAccess): Promise<boolean> {
+  if (!hasEngine(call) || (await ofSwarm(call, manager)) !== undefined) return false;
+  await elsewhere(call, await call.services.bodies.read(call.request));
+  return true;
+}
+
+function connection(action: 'connect' | 'disconnect'): Route['handle'] {
+  return async (call, manager) => {
+    const task = decodeConnection(await call.services.bodies.readJson(call.request));
+    if (manager.connections === undefined)
+      throw new ApiError('UNIMPLEMENTED', 'this manager connects no tasks');
+    await manager.connections[action](call.params.id!, task);
+    sendEmpty(call.response);
+  };
+}
+
 export const networkRoutes: readonly Route[] = [
   { method: 'GET', pattern: '/networks', on: 'node', handle: list },
   {
@@ -219,6 +242,20 @@ export const networkRoutes: readonly Route[] = [
     repeat: 'key',
     local: createLocal,
     handle: create,
+  },
+  {
+    method: 'POST',
+    pattern: '/networks/{id}/connect',
+    on: 'leader',
+    local: connectLocal,
+    handle: connection('connect'),
+  },
+  {
+    method: 'POST',
+    pattern: '/networks/{id}/disconnect',
+    on: 'leader',
+    local: connectLocal,
+    handle: connection('disconnect'),
   },
   { method: 'GET', pattern: '/networks/{id}', on: 'node', handle: inspect },
   {

@@ -1,6 +1,6 @@
 import { closeSync, fstatSync, openSync } from 'node:fs';
 import { getSystemErrorName } from 'node:util';
-import { isIpv6, type IpAddress } from '@swarm/api';
+import { isIpv6, type IpAddress } from '@swarm/api/address';
 
 const AF_INET = 2;
 const AF_INET6 = 10;

@@ -3,7 +3,8 @@
 // had no tasks for a while.
 import { closeSync, readdirSync, readlinkSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
-import { SerialQueue } from '@swarm/api';
+import { setPriority } from 'node:os';
+import { SerialQueue } from '@swarm/api/address';
 import { NameResolver } from '../../names/name-resolver.js';
 import { resolverOrderShape } from '../../names/resolver-orders.js';
 import { onFrames, sendFrame } from './frames.js';
@@ -20,9 +21,12 @@ const LOOK_MS = 2_000;
 const IDLE_LOOKS = 15;
 const LONELY_LOOKS = 5;
 const FIRST_FD = 3;
+/** Nice value: tasks that use all processors wait for each other's answers otherwise. */
+const PRIORITY = -10;
 
 process.umask(0o077);
 closeInherited();
+hurry();
 process.on('SIGHUP', () => {});
 
 const [, , folder = '', resolvConf = '/etc/resolv.conf'] = process.argv;
@@ -92,6 +96,15 @@ function end(): never {
   resolver.close();
   for (const path of [files.socket, files.process]) rmSync(path, { force: true });
   process.exit(0);
+}
+
+/** Answers are short, and everybody waits for them. */
+function hurry(): void {
+  try {
+    setPriority(PRIORITY);
+  } catch {
+    // Not allowed, as in a container: it answers all the same.
+  }
 }
 
 /** A daemon's database leaves its files open for programs that it starts, and would never get their space back. */

@@ -1,4 +1,4 @@
-import { PROGRAM } from '@swarm/api';
+import { PROGRAM } from '@swarm/api/address';
 
 /** Changes when daemon and resolver would not understand each other. */
 const ORDERS_PROTOCOL = 1;

@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { Socket as TcpSocket } from 'node:net';
-import { type IpAddress, isIpv6 } from '@swarm/api';
+import { type IpAddress, isIpv6 } from '@swarm/api/address';
 import { HEADER_BYTES, RCODE, readQuery } from '../../names/dns-query.js';
 import { isTruncated, TCP_LIMIT_BYTES } from '../../names/dns-reply.js';
 import type { Transport, Upstream } from '../../names/name-resolver.js';
@@ -186,7 +186,7 @@ function isAnswerTo(sent: Buffer, reply: Buffer): boolean {
   if (read.kind !== 'query') return false;
   // Some servers repeat no question in a refusal.
   if (reply.readUInt16BE(4) === 0) return (reply[3]! & 0xf) !== 0;
-  const { question } = read.query;
+  const question = sent.subarray(HEADER_BYTES, read.query.questionEnd);
   const repeated = reply.subarray(HEADER_BYTES, HEADER_BYTES + question.length);
   return lower(repeated) === lower(question);
 }

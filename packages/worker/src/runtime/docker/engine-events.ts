@@ -10,8 +10,8 @@ export interface EngineEventsOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly random: () => number;
-  /** Only containers with this label. */
-  readonly label: string;
+  /** Only containers with this label; absent: all of the engine. */
+  readonly label?: string;
   /** Something happened to this container: look at it. */
   onEvent(containerId: string): void;
   /** The stream is open again, or it is time to look at everything. */
@@ -83,7 +83,7 @@ export class EngineEvents {
         since,
         filters: JSON.stringify({
           type: ['container'],
-          label: [label],
+          ...(label !== undefined && { label: [label] }),
           event: ['start', 'die', 'oom', 'health_status', 'destroy', 'pause', 'unpause'],
         }),
       },

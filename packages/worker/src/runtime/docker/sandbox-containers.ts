@@ -1,11 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import {
-  type Clock,
-  type PredefinedNetwork,
-  OWNER_LABEL,
-  ROLE_LABEL,
-  SANDBOX_ROLE,
-} from '@swarm/api';
+import { type Clock, type PredefinedNetwork, ROLE_LABEL, SANDBOX_ROLE } from '@swarm/api';
 import { RuntimeError } from '../runtime-error.js';
 import type { EngineClient } from './engine-client.js';
 import { hasStatus } from './engine-error.js';
@@ -20,7 +14,8 @@ import {
 
 export interface SandboxContainersOptions {
   readonly engine: EngineClient;
-  readonly owner: string;
+  /** Labels besides the role: whose they are. */
+  readonly labels: Readonly<Record<string, string>>;
   readonly clock: Clock;
 }
 
@@ -28,6 +23,7 @@ export interface SandboxContainersOptions {
 export interface SandboxContainerPlan {
   readonly name: string;
   readonly hostname: string;
+  readonly domain?: string;
   readonly networkMode: PredefinedNetwork;
   /** Further fields of the Engine API's `HostConfig`. */
   readonly hostConfig?: object;
@@ -50,13 +46,14 @@ export class SandboxContainers {
 
   /** Makes and starts one; first removes an abandoned, half-made one of the same name. */
   async make(plan: SandboxContainerPlan, signal: AbortSignal): Promise<string> {
-    const { engine, owner } = this.#options;
-    const { name, hostname, networkMode, hostConfig } = plan;
+    const { engine, labels } = this.#options;
+    const { name, hostname, domain, networkMode, hostConfig } = plan;
     const body = {
       Image: SANDBOX_IMAGE,
       Entrypoint: SANDBOX_COMMAND,
       Hostname: hostname,
-      Labels: { [OWNER_LABEL]: owner, [ROLE_LABEL]: SANDBOX_ROLE },
+      ...(domain !== undefined && { Domainname: domain }),
+      Labels: { ...labels, [ROLE_LABEL]: SANDBOX_ROLE },
       HostConfig: {
         NetworkMode: networkMode,
         LogConfig: { Type: 'none', Config: {} },

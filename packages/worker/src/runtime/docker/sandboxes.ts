@@ -1,5 +1,5 @@
 import { appendFile, readFile, writeFile } from 'node:fs/promises';
-import type { Clock, Logger } from '@swarm/api';
+import { type Clock, type Logger, OWNER_LABEL } from '@swarm/api';
 import { RuntimeError } from '../runtime-error.js';
 import type { Sandbox, SandboxSpec } from '../sandbox.js';
 import { namesDns, namesResolvConf } from '../task-names.js';
@@ -40,7 +40,7 @@ export class Sandboxes {
   constructor(options: SandboxesOptions) {
     const { engine, owner, clock, logger, random } = options;
     this.#engine = engine;
-    this.#containers = new SandboxContainers({ engine, owner, clock });
+    this.#containers = new SandboxContainers({ engine, labels: { [OWNER_LABEL]: owner }, clock });
     this.#spares = new SpareSandboxes({ containers: this.#containers, clock, logger, random });
   }
 

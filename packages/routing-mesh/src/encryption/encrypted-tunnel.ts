@@ -1,0 +1,163 @@
+import type { IpAddress, Logger, MeshEncryption } from '@swarm/api';
+import type { CheckedPeer, CheckedTask } from '../checked.js';
+import { ENCRYPTION_EXTRA_BYTES, type LinkName } from '../layout.js';
+import type { OverlaySlice } from '../overlay/overlay-networks.js';
+import type { ClearWall } from './clear-wall.js';
+import type { EncryptedPeer, EncryptionMeans } from './encryption-means.js';
+import type { TunnelKeyPair } from './keys.js';
+import type { TrafficEncryption } from './traffic-encryption.js';
+
+export interface EncryptedTunnelOptions {
+  /** What this node can do, best first; at least one. All nodes prefer them in the same order. */
+  readonly means: readonly EncryptionMeans[];
+  readonly wall: ClearWall;
+  readonly keys: TunnelKeyPair;
+  /** Draws the name of an epoch that this node never had. */
+  readonly newEpoch: () => string;
+  readonly logger: Logger;
+}
+
+/**
+ * Encrypts by the best means that this node and another have in common: both decide the same from what both announce, so
+ * nothing is negotiated and no packet of another means is ever needed between them.
+ */
+export class EncryptedTunnel implements TrafficEncryption {
+  readonly problem = '';
+  readonly #options: EncryptedTunnelOptions;
+  readonly #logger: Logger;
+  #keys: TunnelKeyPair;
+  #epoch: string;
+  #self: CheckedPeer | undefined;
+  #mtuBytes = 0;
+  readonly #listeners = new Set<() => void>();
+  /** Why this node does not lead to others, by node id; logged once. */
+  #problems: ReadonlyMap<string, string> = new Map();
+
+  constructor(options: EncryptedTunnelOptions) {
+    this.#options = options;
+    this.#logger = options.logger;
+    this.#keys = options.keys;
+    this.#epoch = options.newEpoch();
+  }
+
+  get offer(): MeshEncryption {
+    const means = this.#options.means.map(({ name }) => name);
+    return { publicKey: this.#keys.publicKey, epoch: this.#epoch, means };
+  }
+
+  get mtuBytes(): number {
+    return this.#mtuBytes;
+  }
+
+  watch(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  async start(self: CheckedPeer, mtuBytes: number): Promise<void> {
+    this.#self = self;
+    this.#mtuBytes = mtuBytes - ENCRYPTION_EXTRA_BYTES;
+    await this.#startMeans();
+  }
+
+  async reach({ peers, networks }: OverlaySlice): Promise<void> {
+    const encrypted = networks.filter(({ overlay }) => overlay.isEncrypted);
+    // First: nothing may leave in clear while it is led elsewhere.
+    await this.#options.wall.guard(encrypted.flatMap(({ overlay }) => overlay.subnets));
+    const addresses = new Map<string, Set<IpAddress>>();
+    for (const { members } of encrypted) {
+      for (const member of members) {
+        const nodeId = member.peer?.nodeId;
+        if (nodeId === undefined || nodeId === this.#self?.nodeId) continue;
+        const own = addresses.get(nodeId) ?? new Set();
+        addresses.set(nodeId, own);
+        for (const address of member.addresses) own.add(address);
+      }
+    }
+    const problems = new Map<string, string>();
+    const known = new Set(peers.keys());
+    for (const means of this.#options.means) {
+      const led = new Map<string, EncryptedPeer>();
+      for (const [nodeId, own] of addresses) {
+        const peer = peers.get(nodeId);
+        if (peer?.encryption === undefined || this.#meansTo(peer) !== means) continue;
+        led.set(nodeId, { peer, ...peer.encryption, addresses: own });
+      }
+      for (const [nodeId, why] of await means.hold(led, known)) problems.set(nodeId, why);
+    }
+    for (const nodeId of addresses.keys()) {
+      const peer = peers.get(nodeId);
+      if (peer !== undefined && this.#meansTo(peer) === undefined) {
+        problems.set(nodeId, this.#difference(peer));
+      }
+    }
+    this.#report(problems);
+  }
+
+  deviceTo(peer: CheckedPeer): LinkName | undefined {
+    return this.#meansTo(peer)?.device;
+  }
+
+  check(_task: CheckedTask): void {}
+
+  async changeKeys(keys: TunnelKeyPair): Promise<void> {
+    this.#keys = keys;
+    await this.#changeEpoch();
+  }
+
+  async repair(): Promise<boolean> {
+    if (this.#self === undefined) return false;
+    let isDamaged = await this.#options.wall.repair();
+    for (const means of this.#options.means) {
+      const state = await means.check();
+      if (state === 'whole') continue;
+      isDamaged = true;
+      if (state === 'gone') await this.#changeEpoch();
+    }
+    return isDamaged;
+  }
+
+  async close({ keep }: { readonly keep: boolean }): Promise<void> {
+    if (!keep) for (const means of this.#options.means) await means.close();
+    await this.#options.wall.close({ keep });
+    this.#self = undefined;
+  }
+
+  async #changeEpoch(): Promise<void> {
+    this.#epoch = this.#options.newEpoch();
+    if (this.#self !== undefined) await this.#startMeans();
+    for (const listener of this.#listeners) listener();
+  }
+
+  async #startMeans(): Promise<void> {
+    const own = {
+      self: this.#self!,
+      keys: this.#keys,
+      epoch: this.#epoch,
+      mtuBytes: this.#mtuBytes,
+    };
+    for (const means of this.#options.means) await means.start(own);
+  }
+
+  #meansTo({ encryption }: CheckedPeer): EncryptionMeans | undefined {
+    return this.#options.means.find(({ name }) => encryption?.means.includes(name));
+  }
+
+  #difference({ encryption }: CheckedPeer): string {
+    if (encryption === undefined) return 'it cannot encrypt, or has not said so yet';
+    const own = this.#options.means.map(({ name }) => name).join(' and ');
+    const others = encryption.means.join(' and ') || 'nothing';
+    return `it can use ${others}, and this node ${own}`;
+  }
+
+  #report(problems: ReadonlyMap<string, string>): void {
+    for (const [nodeId, why] of problems) {
+      if (this.#problems.get(nodeId) === why) continue;
+      this.#logger.warn(
+        { nodeId, why },
+        `nothing leads to encrypted networks on node ${nodeId}: ${why}`,
+      );
+    }
+    this.#problems = problems;
+  }
+}

@@ -1,0 +1,306 @@
+import { type Clock, type IpAddress, type Logger, parseIpAddress } from '@swarm/api';
+import { CommandError } from '../kernel/command.js';
+import type { Kernel } from '../kernel/kernel.js';
+import { ENOENT, ESRCH, NetlinkError, type NetlinkSocket } from '../kernel/netlink.js';
+import { type Line, line, words } from '../kernel/words.js';
+import { IPSEC_DEVICE, IPSEC_INTERFACE_ID, IPSEC_PROBE_DEVICE } from '../layout.js';
+import { NLM_F_DUMP } from '../netlink/message.js';
+import {
+  type AssociationId,
+  deleteAssociation,
+  deletePolicy,
+  ESP_KEY_BYTES,
+  newAssociation,
+  type PolicyId,
+  putPolicy,
+  readAssociation,
+  readPolicy,
+  XFRM,
+} from '../netlink/xfrm.js';
+import type { EncryptedPeer, EncryptedSelf, EncryptionMeans } from './encryption-means.js';
+import { agree, directionKey } from './keys.js';
+
+/** How long packets with the key of before are taken: until all nodes must have heard of the new one. */
+const OLD_KEY_MS = 60_000;
+/** The probe's association is between addresses for documentation (RFC 5737), and is removed at once. */
+const PROBE_ENDS = { from: '192.0.2.1', to: '192.0.2.2' } as const;
+const PROBE_SPI = 0xffff_fff0;
+const PROBE_INTERFACE_ID = IPSEC_INTERFACE_ID + 1;
+const DIRECTIONS = ['out', 'forward'] as const;
+
+/** What the kernel has of a pair of nodes. */
+interface Pair {
+  /** Keys, epochs and addresses of both. */
+  readonly name: string;
+  readonly to: IpAddress;
+  readonly inwards: AssociationId;
+  readonly outwards: AssociationId;
+}
+
+/**
+ * IPsec: ESP tunnels between pairs of nodes (RFC 4303), with AES-GCM, whose keys both ends compute. An XFRM interface
+ * ties policies to a device: for each address one that lets its packets leave only in the tunnel to its node, and one
+ * that lets them in only out of that.
+ */
+export class IpsecMeans implements EncryptionMeans {
+  readonly name = 'ipsec';
+  readonly device = IPSEC_DEVICE;
+  readonly #kernel: Kernel;
+  readonly #logger: Logger;
+  readonly #clock: Clock;
+  #netlink: NetlinkSocket | undefined;
+  #own: EncryptedSelf | undefined;
+  readonly #pairs = new Map<string, Pair>();
+  /** Node by address. */
+  readonly #policies = new Map<IpAddress, string>();
+  /** Names of all pairs that ever were: a key must not be used again from its start. */
+  readonly #used = new Set<string>();
+  /** Of earlier keys, with the time from which on they can go. */
+  #old: { readonly id: AssociationId; readonly fromMs: number }[] = [];
+  /** Of an earlier process. */
+  #left: PolicyId[] = [];
+  #needsEpoch = false;
+
+  constructor(options: { kernel: Kernel; logger: Logger; clock: Clock }) {
+    this.#kernel = options.kernel;
+    this.#logger = options.logger;
+    this.#clock = options.clock;
+  }
+
+  async probe(): Promise<string | undefined> {
+    let netlink: NetlinkSocket;
+    try {
+      netlink = await this.#kernel.openNetlink('xfrm');
+    } catch (error) {
+      if (!(error instanceof NetlinkError)) return (error as Error).message;
+      return `the kernel has no IPsec (module xfrm_user, CONFIG_XFRM_USER): ${error.message}`;
+    }
+    try {
+      probeAlgorithm(netlink);
+    } catch (error) {
+      return `the kernel has no ESP with AES-GCM (modules esp4 and gcm, CONFIG_INET_ESP): ${(error as Error).message}`;
+    } finally {
+      netlink.close();
+    }
+    try {
+      await this.#batch([
+        line`link add ${IPSEC_PROBE_DEVICE} type xfrm if_id ${PROBE_INTERFACE_ID}`,
+        line`link del ${IPSEC_PROBE_DEVICE}`,
+      ]);
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof CommandError)) throw error;
+      return `the kernel has no XFRM interfaces (module xfrm_interface, CONFIG_XFRM_INTERFACE): ${error.message}`;
+    }
+  }
+
+  async start(own: EncryptedSelf): Promise<void> {
+    const isFirst = this.#own === undefined;
+    this.#own = own;
+    this.#needsEpoch = false;
+    this.#netlink ??= await this.#kernel.openNetlink('xfrm');
+    if (!(await this.#isDeviceThere())) {
+      await this.#batch([line`link add ${IPSEC_DEVICE} type xfrm if_id ${IPSEC_INTERFACE_ID}`]);
+    }
+    await this.#batch([line`link set ${IPSEC_DEVICE} mtu ${own.mtuBytes} addrgenmode none up`]);
+    if (isFirst) this.#takeOver();
+  }
+
+  async hold(
+    peers: ReadonlyMap<string, EncryptedPeer>,
+    known: ReadonlySet<string>,
+  ): Promise<ReadonlyMap<string, string>> {
+    const problems = new Map<string, string>();
+    for (const [nodeId, peer] of peers) {
+      try {
+        this.#pairUp(nodeId, peer);
+      } catch (error) {
+        problems.set(nodeId, (error as Error).message);
+      }
+    }
+    const wanted = new Map<IpAddress, string>();
+    for (const [nodeId, { addresses }] of peers) {
+      if (!this.#pairs.has(nodeId)) continue;
+      for (const address of addresses) wanted.set(address, nodeId);
+    }
+    for (const [address, nodeId] of wanted) {
+      if (this.#policies.get(address) !== nodeId) this.#putPolicies(address, nodeId);
+    }
+    for (const address of this.#policies.keys()) {
+      if (!wanted.has(address)) this.#deletePolicies(address);
+    }
+    for (const id of this.#left.splice(0)) {
+      if (!this.#policies.has(id.address)) this.#delete(XFRM.deletePolicy, deletePolicy(id));
+    }
+    for (const [nodeId, pair] of this.#pairs) {
+      if (known.has(nodeId)) continue;
+      this.#pairs.delete(nodeId);
+      this.#deleteAssociations([pair.inwards, pair.outwards]);
+    }
+    this.#forgetOld();
+    return problems;
+  }
+
+  async check(): Promise<'whole' | 'damaged' | 'gone'> {
+    if (this.#own === undefined) return 'whole';
+    this.#forgetOld();
+    if (this.#needsEpoch) return 'gone';
+    const associations = new Set(this.#listAssociations().map(nameOf));
+    const lost = [...this.#pairs].filter(
+      ([, { inwards, outwards }]) =>
+        !associations.has(nameOf(inwards)) || !associations.has(nameOf(outwards)),
+    );
+    const isDeviceThere = await this.#isDeviceThere();
+    const policies = this.#listPolicies().length;
+    const isWhole = policies >= this.#policies.size * DIRECTIONS.length && isDeviceThere;
+    if (lost.length === 0 && isWhole) return 'whole';
+    this.#logger.warn(
+      { device: this.device },
+      'somebody changed the encrypted tunnel; restoring it',
+    );
+    for (const address of this.#policies.keys()) this.#deletePolicies(address);
+    if (!isDeviceThere) await this.start(this.#own);
+    if (lost.length === 0) return 'damaged';
+    for (const [nodeId, { inwards, outwards }] of lost) {
+      this.#pairs.delete(nodeId);
+      this.#deleteAssociations([inwards, outwards]);
+    }
+    return 'gone';
+  }
+
+  async close(): Promise<void> {
+    if (this.#own === undefined || this.#netlink === undefined) return;
+    for (const id of this.#listPolicies()) this.#delete(XFRM.deletePolicy, deletePolicy(id));
+    this.#deleteAssociations(this.#listAssociations());
+    this.#netlink.close();
+    this.#netlink = undefined;
+    this.#own = undefined;
+    this.#pairs.clear();
+    this.#policies.clear();
+    this.#old = [];
+    this.#left = [];
+    await this.#batch([line`link del ${IPSEC_DEVICE}`]).catch((error: unknown) => {
+      if (!(error instanceof CommandError)) throw error;
+    });
+  }
+
+  /** Gives the pair its keys, if one of its ends changed. What the other still sends with those of before is taken. */
+  #pairUp(nodeId: string, { peer, publicKey, epoch }: EncryptedPeer): void {
+    const { self, keys, epoch: ownEpoch } = this.#own!;
+    const name = [keys.publicKey, ownEpoch, publicKey, epoch, self.address, peer.address].join(' ');
+    const before = this.#pairs.get(nodeId);
+    if (before?.name === name) return;
+    if (this.#used.has(name)) {
+      this.#needsEpoch = true;
+      throw new Error('it needs new keys, which this node is about to announce');
+    }
+    const secret = agree(keys, publicKey);
+    const own = { publicKey: keys.publicKey, epoch: ownEpoch };
+    const other = { publicKey, epoch };
+    const inwards = { ...directionKey(secret, other, own), from: peer.address, to: self.address };
+    const outwards = { ...directionKey(secret, own, other), from: self.address, to: peer.address };
+    this.#used.add(name);
+    for (const one of [inwards, outwards]) {
+      const payload = newAssociation({ ...one, interfaceId: IPSEC_INTERFACE_ID });
+      this.#netlink!.request({ type: XFRM.newAssociation, payload });
+    }
+    this.#pairs.set(nodeId, { name, to: peer.address, inwards, outwards });
+    if (before === undefined) return;
+    this.#deleteAssociations([before.outwards]);
+    this.#old.push({ id: before.inwards, fromMs: this.#clock.monotonicMs() + OLD_KEY_MS });
+    if (before.to === peer.address) return;
+    // Policies name the address of the node.
+    for (const [address, owner] of this.#policies)
+      if (owner === nodeId) this.#policies.delete(address);
+  }
+
+  #putPolicies(address: IpAddress, nodeId: string): void {
+    const { self } = this.#own!;
+    const { to } = this.#pairs.get(nodeId)!;
+    const common = { address, interfaceId: IPSEC_INTERFACE_ID };
+    const policies = [
+      { ...common, direction: 'forward', from: to, to: self.address },
+      { ...common, direction: 'out', from: self.address, to },
+    ] as const;
+    for (const policy of policies) {
+      this.#netlink!.request({ type: XFRM.putPolicy, payload: putPolicy(policy) });
+    }
+    this.#policies.set(address, nodeId);
+  }
+
+  #deletePolicies(address: IpAddress): void {
+    for (const direction of DIRECTIONS) {
+      const id = { direction, address, interfaceId: IPSEC_INTERFACE_ID };
+      this.#delete(XFRM.deletePolicy, deletePolicy(id));
+    }
+    this.#policies.delete(address);
+  }
+
+  #forgetOld(): void {
+    const nowMs = this.#clock.monotonicMs();
+    const gone = this.#old.filter(({ fromMs }) => fromMs <= nowMs);
+    this.#old = this.#old.filter(({ fromMs }) => fromMs > nowMs);
+    this.#deleteAssociations(gone.map(({ id }) => id));
+  }
+
+  /** Of an earlier process: its keys are taken for a while, its policies until the first state. */
+  #takeOver(): void {
+    const fromMs = this.#clock.monotonicMs() + OLD_KEY_MS;
+    this.#old = this.#listAssociations().map((id) => ({ id, fromMs }));
+    this.#left = this.#listPolicies();
+  }
+
+  #deleteAssociations(ids: readonly AssociationId[]): void {
+    for (const id of ids) this.#delete(XFRM.deleteAssociation, deleteAssociation(id));
+  }
+
+  /** What is already gone is as wanted. */
+  #delete(type: number, payload: Buffer): void {
+    try {
+      this.#netlink!.request({ type, payload });
+    } catch (error) {
+      const isGone = error instanceof NetlinkError && [ESRCH, ENOENT].includes(error.errno);
+      if (!isGone) throw error;
+    }
+  }
+
+  #listAssociations(): AssociationId[] {
+    return this.#list(XFRM.listAssociations).flatMap(
+      (entry) => readAssociation(entry, IPSEC_INTERFACE_ID) ?? [],
+    );
+  }
+
+  #listPolicies(): PolicyId[] {
+    return this.#list(XFRM.listPolicies).flatMap(
+      (entry) => readPolicy(entry, IPSEC_INTERFACE_ID) ?? [],
+    );
+  }
+
+  #list(type: number): readonly Buffer[] {
+    return this.#netlink!.request({ type, flags: NLM_F_DUMP, payload: Buffer.alloc(0) });
+  }
+
+  async #isDeviceThere(): Promise<boolean> {
+    const text = await this.#kernel.run('ip', words`-j link show type xfrm`);
+    const links = text.trim() === '' ? [] : (JSON.parse(text) as { ifname?: string }[]);
+    return links.some(({ ifname }) => ifname === IPSEC_DEVICE);
+  }
+
+  async #batch(commands: readonly Line[]): Promise<void> {
+    await this.#kernel.run('ip', ['-batch', '-'], `${commands.join('\n')}\n`);
+  }
+}
+
+/** @throws NetlinkError when the kernel has no such association */
+function probeAlgorithm(netlink: NetlinkSocket): void {
+  const from = parseIpAddress(PROBE_ENDS.from)!;
+  const to = parseIpAddress(PROBE_ENDS.to)!;
+  const key = new Uint8Array(ESP_KEY_BYTES);
+  const association = { from, to, spi: PROBE_SPI, key, interfaceId: PROBE_INTERFACE_ID };
+  netlink.request({ type: XFRM.newAssociation, payload: newAssociation(association) });
+  netlink.request({ type: XFRM.deleteAssociation, payload: deleteAssociation(association) });
+}
+
+function nameOf({ to, spi }: AssociationId): string {
+  return `${to} ${spi}`;
+}
