@@ -5,9 +5,10 @@ import { labProblem } from './lab/lab.js';
 import { OverlayCluster, type OverlayNode } from './lab/overlay-cluster.js';
 
 /** `services,networks`: cycles of each. `scripts/test all` asks for 1000,200. */
-const [SERVICES, NETWORKS] = (process.env.SWARM_LEAK_CYCLES ?? '20,6')
-  .split(',')
-  .map(Number) as [number, number];
+const [SERVICES, NETWORKS] = (process.env.SWARM_LEAK_CYCLES ?? '20,6').split(',').map(Number) as [
+  number,
+  number,
+];
 /** At once: the state's own size must not be what is measured. */
 const PORTS_PER_CYCLE = 5;
 
@@ -61,7 +62,7 @@ if (problem === undefined) {
   /** A network with a service and two tasks, which meet by its virtual address. */
   async function networkCycle(round: number): Promise<void> {
     const number = 1 + (round % 200);
-    cluster.network(`net${round}`, `10.0.${number}.0/24`);
+    cluster.network(`net${round}`, `10.0.${number}.0/24`, `fd00:${number.toString(16)}::/64`);
     cluster.service(`web${round}`, 2, `net${round}`);
     const tasks = [1, 2].map((node) =>
       cluster.task({ node, networks: [`net${round}`], service: `web${round}` }),
