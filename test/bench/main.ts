@@ -2,8 +2,8 @@
 import { parseArgs } from 'node:util';
 import { benchCli, DEFAULT_CLI_ROUNDS } from './bench-cli.js';
 import { benchMain } from './bench-main.js';
-import { benchNames, DEFAULT_NAMES_ROUNDS } from './bench-names.js';
 import { benchMesh, DEFAULT_MESH_OPTIONS } from './bench-mesh.js';
+import { benchNames, DEFAULT_NAMES_ROUNDS } from './bench-names.js';
 import { benchRaft } from './bench-raft.js';
 import { benchServices, DEFAULT_SERVICES_OPTIONS } from './bench-services.js';
 import { DEFAULT_RAFT_OPTIONS } from './raft/options.js';
@@ -27,7 +27,6 @@ const { values, positionals } = parseArgs({
 const BENCHES: Readonly<Record<string, (say: (text: string) => void) => Promise<Report>>> = {
   cli: (say) => benchCli(say, count('rounds', DEFAULT_CLI_ROUNDS)),
   main: benchMain,
-  names: (say) => benchNames(say, count('rounds', DEFAULT_NAMES_ROUNDS)),
   mesh: (say) =>
     benchMesh(say, {
       parts: values.only?.split(',') ?? DEFAULT_MESH_OPTIONS.parts,
@@ -35,6 +34,7 @@ const BENCHES: Readonly<Record<string, (say: (text: string) => void) => Promise<
       seconds: count('seconds', DEFAULT_MESH_OPTIONS.seconds),
       services: count('services', DEFAULT_MESH_OPTIONS.services),
     }),
+  names: (say) => benchNames(say, count('rounds', DEFAULT_NAMES_ROUNDS)),
   services: (say) =>
     benchServices(say, {
       services: count('services', DEFAULT_SERVICES_OPTIONS.services),
@@ -71,8 +71,8 @@ if (bench === undefined) {
     `usage: scripts/bench NAME [--json]\n` +
       `       scripts/bench raft [--only loads,reads,takeover,soak] [--rounds N] [--seconds N] [--takeovers N] [--entries N]\n` +
       `       scripts/bench cli [--rounds N]\n` +
-      `       scripts/bench names [--rounds N]\n` +
       `       scripts/bench mesh [--only traffic,changes,namespaces,exit] [--rounds N] [--seconds N] [--services N]\n` +
+      `       scripts/bench names [--rounds N]\n` +
       `       scripts/bench services [--services N] [--rounds N] [--program PATH] [--profile FOLDER]\n` +
       `benchmarks: ${Object.keys(BENCHES).join(', ')}`,
   );

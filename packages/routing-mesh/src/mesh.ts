@@ -182,6 +182,13 @@ export interface Mesh {
   /** Calls the listener after each change of `conflicts` or `ipv6Addresses`. @returns ends that */
   watchConflicts(listener: () => void): () => void;
 
+  /**
+   * Where this node leads a new connection, from what it last wrote, not from the kernel.
+   * @param local the host's addresses
+   * @throws RangeError for a query that this node cannot answer; the message says what to do
+   */
+  trace(query: MeshTraceQuery, local: ReadonlySet<string>): Promise<MeshTrace>;
+
   /** What other nodes need to encrypt what they send to this one; undefined when it cannot encrypt. */
   readonly encryption: MeshEncryption | undefined;
 
@@ -190,13 +197,6 @@ export interface Mesh {
 
   /** Goes over to another key pair; connections go on. Ignored by a node that cannot encrypt. */
   changeKeys(keys: TunnelKeyPair): Promise<void>;
-
-  /**
-   * Where this node leads a new connection, from what it last wrote, not from the kernel.
-   * @param local the host's addresses
-   * @throws RangeError for a query that this node cannot answer; the message says what to do
-   */
-  trace(query: MeshTraceQuery, local: ReadonlySet<string>): Promise<MeshTrace>;
 
   /** Calls the listener when clients of a task were refused because no rule of its service admits them. */
   watchRefusals(listener: (refusals: TaskRefusals) => void): () => void;

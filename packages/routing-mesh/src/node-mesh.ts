@@ -360,6 +360,24 @@ export class NodeMesh implements Mesh {
     });
   }
 
+  async trace(query: MeshTraceQuery, local: ReadonlySet<string>): Promise<MeshTrace> {
+    const self = this.#self;
+    if (self === undefined) throw new RangeError('the mesh of this node has not started yet');
+    const state = this.#state;
+    return this.#changes.run(async () => ({
+      ...{ NodeID: self.nodeId, Backend: this.backend, Generation: this.#generation },
+      ...traceMesh(
+        query,
+        {
+          ...{ self, local, peers: this.#reached, ports: state?.ports ?? [] },
+          links: new Map([...this.#taskLinks.values()].flatMap((links) => [...links])),
+          members: membersByAddress(state?.members.values() ?? []),
+        },
+        await this.#parts.transaction.describe(),
+      ),
+    }));
+  }
+
   watchPaths(listener: () => void): () => void {
     return this.#parts.paths.watch(listener);
   }
@@ -380,24 +398,6 @@ export class NodeMesh implements Mesh {
       // The new keys are for the same nodes.
       if (this.#state !== undefined) await this.#hold(this.#state);
     });
-  }
-
-  async trace(query: MeshTraceQuery, local: ReadonlySet<string>): Promise<MeshTrace> {
-    const self = this.#self;
-    if (self === undefined) throw new RangeError('the mesh of this node has not started yet');
-    const state = this.#state;
-    return this.#changes.run(async () => ({
-      ...{ NodeID: self.nodeId, Backend: this.backend, Generation: this.#generation },
-      ...traceMesh(
-        query,
-        {
-          ...{ self, local, peers: this.#reached, ports: state?.ports ?? [] },
-          links: new Map([...this.#taskLinks.values()].flatMap((links) => [...links])),
-          members: membersByAddress(state?.members.values() ?? []),
-        },
-        await this.#parts.transaction.describe(),
-      ),
-    }));
   }
 
   get ipv6Addresses(): readonly string[] {

@@ -5,9 +5,10 @@ import { labProblem } from './lab/lab.js';
 import { OverlayCluster, type OverlayNode } from './lab/overlay-cluster.js';
 
 /** `services,networks`: cycles of each. `scripts/test all` asks for 1000,200. */
-const [SERVICES, NETWORKS] = (process.env['SWARM_LEAK_CYCLES'] ?? '20,6')
-  .split(',')
-  .map(Number) as [number, number];
+const [SERVICES, NETWORKS] = (process.env.SWARM_LEAK_CYCLES ?? '20,6').split(',').map(Number) as [
+  number,
+  number,
+];
 /** At once: the state's own size must not be what is measured. */
 const PORTS_PER_CYCLE = 5;
 

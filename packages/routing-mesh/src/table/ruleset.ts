@@ -40,7 +40,10 @@ export function skeleton(
     chainText('source', [hook('nat', 'postrouting', 'srcnat'), 'jump translate_source']),
     chain('sent', hook('filter', 'postrouting', '300')),
   ];
-  return `table ${family} ${TABLE} {\n${sets.join('')}${chains.join('')}}\n`;
+  const text = `table ${family} ${TABLE} {\n${sets.join('')}${chains.join('')}}\n`;
+  if (family === 'inet') return text;
+  // nft refuses to ask for the family in a table of one.
+  return text.replaceAll(`meta nfproto ${family === 'ip' ? 'ipv4' : 'ipv6'} `, '');
 }
 
 function hook(type: 'filter' | 'nat' | 'route', name: string, priority: string): string {

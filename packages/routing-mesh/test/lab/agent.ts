@@ -500,6 +500,17 @@ const handlers: Handlers = {
     }
     return times;
   },
+  async measureConnects({ rounds, ...to }) {
+    const times: number[] = [];
+    for (let round = 0; round < rounds; round++) {
+      const before = performance.now();
+      const socket = await dial(to);
+      times.push(performance.now() - before);
+      // Without TIME_WAIT: thousands of these must not change what the next ones meet.
+      socket.resetAndDestroy();
+    }
+    return times;
+  },
   async measureVips({ peers, task, services: count, members: size, rounds }) {
     const networkId = task.attachments[0]!.networkId;
     const at = (number: number) =>
@@ -556,17 +567,6 @@ const handlers: Handlers = {
       moving: moving!,
       attaching: attaching!,
     };
-  },
-  async measureConnects({ rounds, ...to }) {
-    const times: number[] = [];
-    for (let round = 0; round < rounds; round++) {
-      const before = performance.now();
-      const socket = await dial(to);
-      times.push(performance.now() - before);
-      // Without TIME_WAIT: thousands of these must not change what the next ones meet.
-      socket.resetAndDestroy();
-    }
-    return times;
   },
   pid: () => process.pid,
   rssBytes: () => process.memoryUsage.rss(),

@@ -141,6 +141,8 @@ export interface Orders {
     endpoints: number;
     rounds: number;
   }): number[];
+  /** Opens and ends connections one after another; milliseconds until each is open. */
+  measureConnects(to: Destination & { rounds: number }): number[];
   /**
    * One network with a task here and `services` services of `members` tasks each on other nodes. Milliseconds of the
    * first state, of each change of one member (also of the processor), and of each attach.
@@ -152,8 +154,6 @@ export interface Orders {
     members: number;
     rounds: number;
   }): Record<'serving' | 'servingCpu' | 'moving' | 'attaching', number[]> & { firstMs: number };
-  /** Opens and ends connections one after another; milliseconds until each is open. */
-  measureConnects(to: Destination & { rounds: number }): number[];
   pid(): number;
   rssBytes(): number;
   /** Processor time of this process so far, all threads. */
