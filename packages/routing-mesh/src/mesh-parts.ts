@@ -128,7 +128,7 @@ export function nftablesParts(
     }),
     encryption,
     overlay: new NftablesOverlays({ kernel, logger, ingressNetwork, walls, vips, encryption }),
-    guard: new NftablesGuard({ run: kernel.run, logger, sections: guards }),
+    guard: new NftablesGuard({ run: kernel.run, logger, sections: guards, family }),
     names: resolver === undefined ? withoutNames : new ResolverNames({ resolver, clock, logger }),
     probe: new ProcProbe(kernel),
     programs: new ProcPrograms({ kernel, logger }),

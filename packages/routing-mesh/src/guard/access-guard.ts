@@ -1,6 +1,6 @@
 import { isPort, type Logger, parseIpAddress } from '@swarm/api';
 import { CommandError, type RunCommand } from '../kernel/command.js';
-import { TABLE, type TaskId } from '../layout.js';
+import { TABLE, type TableFamily, type TaskId } from '../layout.js';
 import type { Family } from '../table/family.js';
 import {
   type GuardedTask,
@@ -35,6 +35,8 @@ export interface NftablesGuardOptions {
   readonly run: RunCommand;
   readonly logger: Logger;
   readonly sections: ReadonlyMap<Family, GuardSection>;
+  /** Of the table that has the sections of IPv4. */
+  readonly family: TableFamily;
 }
 
 /** The guard in the node's own tables. */
@@ -98,9 +100,10 @@ export class NftablesGuard implements AccessGuard {
     return [...found].map(([taskId, one]) => ({ taskId, ...one }));
   }
 
-  async #read({ name }: Family): Promise<{ attempt: RefusedAttempt; packets: number }[]> {
+  async #read({ version }: Family): Promise<{ attempt: RefusedAttempt; packets: number }[]> {
     try {
-      const json = await this.#options.run('nft', ['-j', 'list', 'set', name, TABLE, REFUSED_SET]);
+      const table = version === 4 ? this.#options.family : 'ip6';
+      const json = await this.#options.run('nft', ['-j', 'list', 'set', table, TABLE, REFUSED_SET]);
       this.#isFailing = false;
       return parseRefused(json);
     } catch (error) {
