@@ -42,6 +42,7 @@ const WEB: ServiceSpec = {
   EndpointSpec: {
     Mode: 'vip',
     Ports: [port(8080, 20), port(undefined, 443), port(53, 53, { Protocol: 'udp' })],
+    Allow: [{ From: 'db' }, { From: 'any', Ports: [{ Protocol: 'tcp', Port: 80 }] }],
   },
 };
 const update = (...argv: string[]) =>
@@ -62,6 +63,8 @@ const REMOVED: readonly (readonly [string, string, unknown, (spec: ServiceSpec) 
   ['constraint', 'node.role==worker', ['node.labels.Zone!=a'], constraints],
   ['constraint', ' Node.Role  ==  WORKER ', ['node.labels.Zone!=a'], constraints],
   ['constraint', 'NODE.LABELS.Zone != a', ['node.role == worker'], constraints],
+  ['allow', 'db', ['any'], (spec) => spec.EndpointSpec?.Allow?.map(({ From }) => From)],
+  ['allow', 'any:80/tcp', ['db'], (spec) => spec.EndpointSpec?.Allow?.map(({ From }) => From)],
   ['env', 'MODE', ['KEY=a=b'], (spec) => container(spec).Env],
   ['env', 'MODE=fast', ['KEY=a=b'], (spec) => container(spec).Env],
   ['env', 'KEY=a=b', ['MODE=fast'], (spec) => container(spec).Env],
@@ -146,6 +149,7 @@ const NOTHING: readonly (readonly [string, string, string])[] = [
   ['group', 'video', 'group; it has audio'],
   ['host', 'db:192.0.2.9', 'host; it has db:192.0.2.1, db:2001:db8::1, a:192.0.2.2, b:192.0.2.2'],
   ['mount', 'data', 'mount; it has /var/data (data)'],
+  ['allow', 'web', 'rule; it has db, any:80/tcp'],
   ['network', 'host', 'network; it has bridge'],
   ['ulimit', 'nproc', 'ulimit; it has nofile=1024:2048'],
   ['ulimit', 'nofile=1', 'ulimit; it has nofile=1024:2048'],

@@ -74,6 +74,10 @@ const COMMON: readonly (readonly [readonly string[], object])[] = [
 ];
 
 const CREATE: readonly (readonly [readonly string[], object])[] = [
+  [
+    ['--allow', 'db:80'],
+    { EndpointSpec: { Allow: [{ From: 'db', Ports: [{ Protocol: 'tcp', Port: 80 }] }] } },
+  ],
   [['--cap-add', 'NET_ADMIN'], container({ CapabilityAdd: ['NET_ADMIN'] })],
   [['--cap-drop', 'ALL'], container({ CapabilityDrop: ['ALL'] })],
   [['--network', 'host'], task({ Networks: [{ Target: 'host' }] })],
@@ -269,7 +273,11 @@ const OLD: ServiceSpec = {
     ForceUpdate: 7,
   },
   Mode: { Replicated: { Replicas: 2 } },
-  EndpointSpec: { Mode: 'vip', Ports: [PORT, { ...PORT, TargetPort: 81, PublishedPort: 8081 }] },
+  EndpointSpec: {
+    Mode: 'vip',
+    Ports: [PORT, { ...PORT, TargetPort: 81, PublishedPort: 8081 }],
+    Allow: [{ From: 'keep' }, { From: 'drop' }],
+  },
 };
 const update = (old: ServiceSpec, ...argv: string[]) =>
   updateSpec(serviceArguments('update', [...argv, 'web']), old, ENV);
@@ -280,6 +288,14 @@ const list = (flag: string, gone: string, added: string) => [
 ];
 
 const UPDATE: readonly (readonly [readonly string[], object])[] = [
+  [
+    ['--allow', 'any:80', '--allow-rm', 'drop'],
+    {
+      EndpointSpec: {
+        Allow: [{ From: 'keep' }, { From: 'any', Ports: [{ Protocol: 'tcp', Port: 80 }] }],
+      },
+    },
+  ],
   [['--args', '--verbose -x'], container({ Args: ['--verbose', '-x'] })],
   [
     ['--cap-add', 'GONE', '--cap-drop', 'KEEP'],
@@ -332,7 +348,7 @@ test('what service update removes is gone', (t) => {
     ...['--env-rm', 'DROP', '--group-rm', 'drop', '--host-rm', 'drop', '--mount-rm', '/drop'],
     ...['--ulimit-rm', 'drop', '--publish-rm', '8081:81', '--constraint-rm', 'drop==1'],
     ...['--dns-rm', 'drop', '--dns-option-rm', 'drop', '--dns-search-rm', 'drop'],
-    ...['--placement-pref-rm', 'spread=node.labels.drop'],
+    ...['--placement-pref-rm', 'spread=node.labels.drop', '--allow-rm', 'drop'],
   );
   t.notRegex(JSON.stringify(spec), /\bdrop/i);
   t.deepEqual(spec.EndpointSpec?.Ports, [PORT]);

@@ -51,6 +51,7 @@ const FULL: { readonly [K in Exclude<Kind, 'cluster'>]: Draft<K> } = {
       ListenPort: 2377,
       PortConflicts: [{ Protocol: 'tcp', PublishedPort: 80, Reason: 'nginx listens on it' }],
       Paths: { Problems: [] },
+      Encryption: { PublicKey: 'a2V5', Epoch: 'e', Means: ['wireguard'] },
       Ipv6Addresses: ['2001:2::1'],
     },
   }),

@@ -1,9 +1,9 @@
 import { createPrivateKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
-import { open, readFile, rename } from 'node:fs/promises';
+import { mkdir, open, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from '@swarm/api';
 import { parseTunnelKey, type TunnelKeyPair } from '@swarm/routing-mesh';
-import { PRIVATE_FILE } from './private-folder.js';
+import { PRIVATE_FILE, PRIVATE_FOLDER } from './private-folder.js';
 
 const FILE = 'tunnel-key.json';
 /** How old a key becomes. */
@@ -36,6 +36,7 @@ export async function openTunnelKey(
     privateKey: privateKey.export({ format: 'pem', type: 'pkcs8' }) as string,
     madeAtMs: nowMs,
   };
+  await mkdir(folder, { recursive: true, mode: PRIVATE_FOLDER });
   const next = await open(`${file}.next`, 'w', PRIVATE_FILE);
   try {
     await next.writeFile(`${JSON.stringify(text)}\n`);
