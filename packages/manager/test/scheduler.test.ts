@@ -12,6 +12,7 @@ import {
   patch,
   put,
   taskDraft,
+  serviceDraft,
 } from './support/objects.js';
 import { createTestStore, type TestStore } from './support/test-store.js';
 import { VirtualClock } from '@swarm/sim';
@@ -395,6 +396,28 @@ test('a task on networks of the cluster goes to nodes that carry them, and encry
   await pass();
   t.is(nodeOf(store, 'b'), 'keys');
   await addresses.stop();
+});
+
+test('a task of a service that admits only some goes to nodes that enforce it', async (t) => {
+  const { store, scheduler, pass } = setup();
+  await put(store, 'node', described('user', { RuntimeCapabilities: ['images'] }));
+  const service = serviceDraft('s1');
+  const EndpointSpec = { Allow: [{ From: 'web' }] };
+  await put(store, 'service', { ...service, Spec: { ...service.Spec, EndpointSpec } });
+  const more = spec({ ContainerSpec: { Image: 'nginx' } });
+  await put(store, 'task', pending('a', { ...more, ServiceID: 's1' }));
+  await put(store, 'task', pending('b', { ...more, ServiceID: 'other' }));
+  scheduler.start();
+  await pass();
+  t.is(nodeOf(store, 'b'), 'user');
+  t.regex(errOf(store, 'a') ?? '', /no node can enforce who may connect to it \(Allow\): start a/);
+  await put(
+    store,
+    'node',
+    described('root', { RuntimeCapabilities: ['images', 'network-overlay'] }),
+  );
+  await pass();
+  t.is(nodeOf(store, 'a'), 'root');
 });
 
 test('a node of an older version, which declares nothing, is known by the name of its runtime', async (t) => {

@@ -19,6 +19,7 @@ import {
 } from '@swarm/api';
 import { portOptions, revisionWeights } from './mesh-options.js';
 import { clusterPortUse } from '../allocator/cluster-ports.js';
+import { enforcesRules } from '../allocator/enforces-rules.js';
 import { ingressSubnet } from '../allocator/node-mesh.js';
 import type { View } from '../store/store.js';
 import { isOnOverlay, meshMember, meshService } from './mesh-overlays.js';
@@ -56,9 +57,13 @@ export function servicePorts(view: View, service: Service): MeshPort[] {
   );
   if (published.length === 0) return [];
   const ingress: Ingress = { id: view.ingressNetwork()?.ID, subnet: ingressSubnet(view) };
-  const tasks = [...view.tasksByService(service.ID)].flatMap(
-    (task) => serving(view, task, ingress) ?? [],
-  );
+  const hasRules = service.Spec.EndpointSpec?.Allow !== undefined;
+  const tasks = [...view.tasksByService(service.ID)].flatMap((task) => {
+    const found = serving(view, task, ingress);
+    // A task that was there before the rules gets nothing where nobody enforces them.
+    const node = hasRules && found ? view.get('node', found.peer.nodeId) : undefined;
+    return found === undefined || (node && !enforcesRules(node)) ? [] : [found];
+  });
   const weights = revisionWeights(
     service,
     tasks.map(({ task }) => task),

@@ -1,6 +1,7 @@
 import { isFixed, isIngress } from '../allocator/publish-conflict.js';
 import type { AddressBook } from '../allocator/address-book.js';
 import { wantedNetworks } from '../allocator/attachments.js';
+import { enforcesRules } from '../allocator/enforces-rules.js';
 import type { View } from '../store/store.js';
 import {
   capabilityWords,
@@ -99,6 +100,22 @@ function encryption(view: View): Filter {
   };
 }
 
+/**
+ * Ours: tasks of a service that says who may connect to it go only where that is enforced: a kernel mesh of a
+ * version that knows rules, which declares overlay networks.
+ */
+function guarded(view: View): Filter {
+  return {
+    prepare: (task) =>
+      view.get('service', task.ServiceID)?.Spec.EndpointSpec?.Allow === undefined
+        ? undefined
+        : ({ node }) => enforcesRules(node),
+    explain: (nodes, all) =>
+      `${nodes === all ? 'no node can' : `${some(nodes)} cannot`} enforce who may connect to it (Allow): ` +
+      'start a daemon as root on a host with nftables, or remove the rules',
+  };
+}
+
 const constraints: Filter = {
   prepare(task) {
     const expressions = task.Spec.Placement?.Constraints ?? [];
@@ -171,7 +188,7 @@ export const NODE_FILTERS: readonly Filter[] = [
 
 /** All filters, ours last. */
 export function allFilters(view: View, addresses: AddressBook): readonly Filter[] {
-  return [...NODE_FILTERS, encryption(view), addressesLeft(view, addresses)];
+  return [...NODE_FILTERS, encryption(view), guarded(view), addressesLeft(view, addresses)];
 }
 
 /** Filters prepared for one task, or for all tasks of one service and spec version. */
