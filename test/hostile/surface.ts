@@ -124,6 +124,7 @@ export const API_SURFACE: readonly SurfaceRoute[] = [
     body: 'backup',
     query: ['listenAddr', 'advertiseAddr', 'dataPathAddr'],
   },
+  { method: 'GET', pattern: '/x/mesh/trace', body: 'none', query: ['from', 'to', 'node'] },
   { method: 'GET', pattern: '/x/raft/status', body: 'none' },
   { method: 'GET', pattern: '/x/metrics', body: 'none' },
 ];

@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import { daemonOptions } from '../../src/daemon/options.js';
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -177,14 +178,23 @@ function recording(lines: string[]): Logger {
   return logger;
 }
 
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
+/** Ports for tests: below those that the kernel gives to connections (32768), which any process may take at any time. */
+const TEST_PORT_FIRST = 12_000;
+const TEST_PORTS = 8_000;
+
+/** A port of the loopback that nobody has, and that no connection will be given. */
+export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = TEST_PORT_FIRST + randomInt(TEST_PORTS);
+    if (await isFree(port)) return port;
+  }
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
     const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
+    server.once('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
   });
 }
 
