@@ -455,7 +455,8 @@ async function kernelState(host: Host): Promise<Record<string, string>> {
   return {
     tables: await ask('nft list tables'),
     links: await ask("ip -o link | sed 's/^[0-9]*: \\([^:@]*\\).*/\\1/'"),
-    routes: await ask('ip route show table all | sort'),
+    // A host that forwards IPv6, which stays as other sysctls do, also answers to its networks' anycast addresses.
+    routes: await ask("ip route show table all | grep -v '^anycast' | sort"),
     rules: await ask('ip rule'),
     namespaces: await ask('ip netns list'),
     sockets: await ask("ss -Hltun | awk '{print $1, $5}' | sort"),
