@@ -3,7 +3,6 @@ import { DaemonError } from '../client/api-client.js';
 import { create } from '../client/create.js';
 import { managersAt } from '../client/managers.js';
 import { type Command, type Flags, UsageError } from '../command.js';
-import { explain } from '../explain.js';
 import { ipamConfig } from '../flags/ipam.js';
 import { parsePairs } from '../flags/values.js';
 import { filterMap } from '../output/filters.js';
@@ -11,6 +10,7 @@ import { type List, parseListFormat } from '../output/format.js';
 import { INSPECT_FLAGS, inspectAll } from '../output/inspect.js';
 import { prettyNetwork, type ShownNetwork } from '../output/pretty-network.js';
 import { shown } from '../output/shown.js';
+import { forEachName } from './for-each.js';
 
 const ID_WIDTH = 12;
 
@@ -211,20 +211,18 @@ const RM: Command = {
   flags: { force: { type: 'boolean', short: 'f', about: 'no error for one that does not exist' } },
   least: 1,
   completes: ['network'],
-  async run({ args, client, output }) {
-    let code = 0;
-    for (const name of args.positionals) {
+  run(context) {
+    const { args, client, output } = context;
+    return forEachName(context, async (name) => {
       try {
         await client.delete(`/networks/${encodeURIComponent(name)}`);
-        output.line(name);
       } catch (error) {
         const isGone = error instanceof DaemonError && error.status === 404;
-        if (isGone && args.boolean('force')) continue;
-        output.error(explain(error));
-        code = 1;
+        if (isGone && args.boolean('force')) return;
+        throw error;
       }
-    }
-    return code;
+      output.line(name);
+    });
   },
 };
 

@@ -1,7 +1,6 @@
 import type { Node, NodeSpec, Task, TLSInfo } from '@swarm/api';
 import { ourCommands } from '@swarm/api/client';
 import { type Command, type CommandContext, type Flags, UsageError } from '../command.js';
-import { explain } from '../explain.js';
 import { changeList } from '../flags/list-change.js';
 import { LABEL } from '../flags/text-lists.js';
 import { splitPair } from '../flags/values.js';
@@ -12,6 +11,7 @@ import { INSPECT_FLAGS, inspectAll } from '../output/inspect.js';
 import { shown } from '../output/shown.js';
 import { prettyNode } from '../output/pretty-node.js';
 import { printTasks, TASK_LIST_FLAGS } from '../output/tasks.js';
+import { forEachName } from './for-each.js';
 
 interface SwarmInfo {
   readonly NodeID: string;
@@ -197,20 +197,14 @@ const RM: Command = {
   flags: { force: { type: 'boolean', short: 'f', about: 'remove a node that is still up' } },
   least: 1,
   completes: ['node'],
-  async run({ args, client, output }) {
-    let code = 0;
-    for (const name of args.positionals) {
-      try {
-        await client.delete(`/nodes/${encodeURIComponent(name)}`, {
-          force: args.boolean('force') ? 1 : undefined,
-        });
-        output.line(name);
-      } catch (error) {
-        output.error(explain(error));
-        code = 1;
-      }
-    }
-    return code;
+  run(context) {
+    const { args, client, output } = context;
+    return forEachName(context, async (name) => {
+      await client.delete(`/nodes/${encodeURIComponent(name)}`, {
+        force: args.boolean('force') ? 1 : undefined,
+      });
+      output.line(name);
+    });
   },
 };
 
@@ -224,25 +218,17 @@ function roleCommand(word: 'promote' | 'demote', role: NodeSpec['Role'], about: 
     flags: {},
     least: 1,
     completes: ['node'],
-    async run(context) {
-      let code = 0;
-      for (const name of context.args.positionals) {
-        try {
-          const changed = await changeNode(context, name, (spec) =>
-            spec.Role === role ? undefined : { ...spec, Role: role },
-          );
-          const done =
-            word === 'promote'
-              ? `Node ${name} promoted to a manager in the swarm.`
-              : `Manager ${name} demoted in the swarm.`;
-          context.output.line(changed ? done : `Node ${name} is already a ${role}.`);
-        } catch (error) {
-          context.output.error(explain(error));
-          code = 1;
-        }
-      }
-      return code;
-    },
+    run: (context) =>
+      forEachName(context, async (name) => {
+        const changed = await changeNode(context, name, (spec) =>
+          spec.Role === role ? undefined : { ...spec, Role: role },
+        );
+        const done =
+          word === 'promote'
+            ? `Node ${name} promoted to a manager in the swarm.`
+            : `Manager ${name} demoted in the swarm.`;
+        context.output.line(changed ? done : `Node ${name} is already a ${role}.`);
+      }),
   };
 }
 

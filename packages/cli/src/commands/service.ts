@@ -20,6 +20,7 @@ import { waitForService } from '../progress/wait.js';
 import { isPaused, pausedLines } from '../progress/outcome.js';
 import { HISTORY } from './service-history.js';
 import { LOGS } from './service-logs.js';
+import { forEachName } from './for-each.js';
 
 const ID_WIDTH = 12;
 
@@ -334,18 +335,12 @@ const RM: Command = {
   flags: {},
   least: 1,
   completes: ['service'],
-  async run({ args, client, output }) {
-    let code = 0;
-    for (const name of args.positionals) {
-      try {
-        await client.delete(`/services/${encodeURIComponent(name)}`);
-        output.line(name);
-      } catch (error) {
-        output.error(explain(error));
-        code = 1;
-      }
-    }
-    return code;
+  run(context) {
+    const { client, output } = context;
+    return forEachName(context, async (name) => {
+      await client.delete(`/services/${encodeURIComponent(name)}`);
+      output.line(name);
+    });
   },
 };
 
