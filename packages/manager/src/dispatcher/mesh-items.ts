@@ -1,16 +1,16 @@
 import { isDeepStrictEqual } from 'node:util';
 
-/** Parts of the mesh by id, and which of them changed. */
-export class MeshItems<T> {
-  readonly #items = new Map<string, T>();
+/** Parts of the mesh by id or key, and which of them changed. */
+export class MeshItems<T, K extends string = string> {
+  readonly #items = new Map<K, T>();
   /** What is not as it was when `takeChanges` was last called, as it was then. */
-  #changed = new Map<string, T | undefined>();
+  #changed = new Map<K, T | undefined>();
 
-  get(id: string): T | undefined {
+  get(id: K): T | undefined {
     return this.#items.get(id);
   }
 
-  ids(): Iterable<string> {
+  ids(): Iterable<K> {
     return this.#items.keys();
   }
 
@@ -20,7 +20,7 @@ export class MeshItems<T> {
   }
 
   /** @returns whether that is news */
-  set(id: string, item: T | undefined): boolean {
+  set(id: K, item: T | undefined): boolean {
     const before = this.#items.get(id);
     // An unchanged item stays the same object.
     if (isDeepStrictEqual(before, item)) return false;
@@ -32,16 +32,16 @@ export class MeshItems<T> {
   }
 
   /** Ids of what changed since the last call. */
-  takeChanges(): ReadonlySet<string> {
+  takeChanges(): ReadonlySet<K> {
     const changed = new Set(this.#changed.keys());
     this.#changed = new Map();
     return changed;
   }
 
   /** Those of the ids that exist, and the ids of those that do not. */
-  split(ids: Iterable<string>): { readonly items: T[]; readonly gone: string[] } {
+  split(ids: Iterable<K>): { readonly items: T[]; readonly gone: K[] } {
     const items: T[] = [];
-    const gone: string[] = [];
+    const gone: K[] = [];
     for (const id of ids) {
       const item = this.#items.get(id);
       if (item === undefined) gone.push(id);

@@ -1,6 +1,6 @@
-import { isDeepStrictEqual } from 'node:util';
 import { type MeshPort, meshPortKey, type PortKey } from '@swarm/api';
 import { SortedIds } from '../store/sorted-ids.js';
+import { MeshItems } from './mesh-items.js';
 
 /**
  * The ports of the mesh, by the services that publish them. The allocator gives a port once; should two services
@@ -9,9 +9,7 @@ import { SortedIds } from '../store/sorted-ids.js';
 export class MeshPorts {
   readonly #services = new Map<string, readonly MeshPort[]>();
   readonly #publishers = new Map<PortKey, SortedIds>();
-  readonly #ports = new Map<PortKey, MeshPort>();
-  /** Ports that are not as they were when `takeChanges` was last called, as they were then. */
-  #changed = new Map<PortKey, MeshPort | undefined>();
+  readonly #ports = new MeshItems<MeshPort, PortKey>();
 
   /** The ports that a service publishes, whether or not it has them. */
   of(serviceId: string): readonly MeshPort[] {
@@ -29,7 +27,10 @@ export class MeshPorts {
   /** All of them, in order of their service's id. */
   all(): MeshPort[] {
     const ids = [...this.#services.keys()].sort();
-    return ids.flatMap((id) => this.of(id).filter((port) => this.get(meshPortKey(port)) === port));
+    const held = ids.flatMap((id) =>
+      this.of(id).map((port) => [id, this.get(meshPortKey(port))] as const),
+    );
+    return held.flatMap(([id, port]) => (port?.serviceId === id ? [port] : []));
   }
 
   set(serviceId: string, ports: readonly MeshPort[]): void {
@@ -44,9 +45,7 @@ export class MeshPorts {
 
   /** The ports that changed since the last call. */
   takeChanges(): ReadonlySet<PortKey> {
-    const changed = new Set(this.#changed.keys());
-    this.#changed = new Map();
-    return changed;
+    return this.#ports.takeChanges();
   }
 
   #publishersOf(key: PortKey): SortedIds {
@@ -62,12 +61,7 @@ export class MeshPorts {
     const [first] = this.#publishersOf(key);
     const port =
       first === undefined ? undefined : this.of(first).find((one) => meshPortKey(one) === key);
-    const old = this.#ports.get(key);
-    if (port === undefined) {
-      this.#ports.delete(key);
-      this.#publishers.delete(key);
-    } else this.#ports.set(key, port);
-    if (!this.#changed.has(key)) this.#changed.set(key, old);
-    if (isDeepStrictEqual(this.#changed.get(key), port)) this.#changed.delete(key);
+    if (port === undefined) this.#publishers.delete(key);
+    this.#ports.set(key, port);
   }
 }
