@@ -4,7 +4,7 @@ import { type Family, only } from '../table/family.js';
 import { chainText } from '../table/ruleset.js';
 import type { SectionRules, TablePlace, TableSection } from '../table/table-section.js';
 import { TrackedElements } from '../table/tracked-elements.js';
-import { GUARD_SETS, type GuardPlan, type GuardSetName } from './guard-plan.js';
+import { GUARD_SETS, type GuardPlan } from './guard-plan.js';
 
 /** Refused attempts that the kernel remembers, and for how long after the last one. */
 const REFUSED_SIZE = 4096;
@@ -27,7 +27,6 @@ export const REFUSED_SET = 'guard_refused';
 export class GuardSection implements TableSection {
   readonly #family: Family;
   readonly #sets = new Map(GUARD_SETS.map((name) => [name, new TrackedElements(name)]));
-  #plan: GuardPlan = new Map();
 
   constructor(family: Family) {
     this.#family = family;
@@ -35,20 +34,11 @@ export class GuardSection implements TableSection {
 
   /** Whether anything of this family is guarded. */
   get isWanted(): boolean {
-    return (this.#plan.get('guarded')?.size ?? 0) > 0;
+    return this.#sets.get('guarded')!.size > 0;
   }
 
   follow(plan: GuardPlan): void {
-    for (const name of GUARD_SETS) this.#followSet(name, plan.get(name) ?? NONE);
-    this.#plan = plan;
-  }
-
-  #followSet(name: GuardSetName, wanted: ReadonlyMap<string, string>): void {
-    const elements = this.#sets.get(name)!;
-    for (const key of this.#plan.get(name)?.keys() ?? []) {
-      if (!wanted.has(key)) elements.delete(key);
-    }
-    for (const [key, value] of wanted) elements.set(key, value);
+    for (const [name, elements] of this.#sets) elements.replace(plan.get(name) ?? NONE);
   }
 
   addAll(changes: ElementChanges): void {

@@ -37,6 +37,12 @@ export class TrackedElements {
     this.#wanted.delete(key);
   }
 
+  /** Makes these the only elements. Costs a pass over all, where `set` and `delete` cost one step each. */
+  replace(wanted: ReadonlyMap<string, string>): void {
+    for (const key of this.#wanted.keys()) if (!wanted.has(key)) this.delete(key);
+    for (const [key, value] of wanted) this.set(key, value);
+  }
+
   addAll(changes: ElementChanges): void {
     for (const [key, value] of this.#wanted) changes.add(this.#set, element(key, value));
   }
