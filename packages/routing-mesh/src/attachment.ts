@@ -1,4 +1,13 @@
-import { type IpAddress, isIpv6, isPort, parseIpAddress, Subnet } from '@swarm/api';
+import {
+  type IpAddress,
+  isIpv6,
+  isPort,
+  MTU_MAX_BYTES,
+  MTU_MIN_BYTES,
+  NETWORK_ADDRESSES_LIMIT,
+  parseIpAddress,
+  Subnet,
+} from '@swarm/api';
 import {
   type CheckedAttachment,
   type CheckedOverlay,
@@ -13,8 +22,6 @@ import type { HostPort, NetworkAttachment, OverlayNetwork, TaskAttachment } from
 /** Path of a network namespace. */
 export type NetnsPath = Word & { readonly __netns: never };
 
-/** Most addresses of one task on one network. */
-const MAX_ADDRESSES = 16;
 /** Most name servers of one task. */
 const MAX_NAMESERVERS = 16;
 
@@ -71,8 +78,8 @@ function readNetwork(taskId: string, attachment: NetworkAttachment): CheckedAtta
       `task ${taskId} is attached to ${quote(attachment?.networkId)}, which is not a network id`,
     );
   const given: readonly unknown[] = Array.isArray(attachment.addresses) ? attachment.addresses : [];
-  if (given.length > MAX_ADDRESSES) {
-    refuse(`task ${taskId} has more than ${MAX_ADDRESSES} addresses on ${networkId}`);
+  if (given.length > NETWORK_ADDRESSES_LIMIT) {
+    refuse(`task ${taskId} has more than ${NETWORK_ADDRESSES_LIMIT} addresses on ${networkId}`);
   }
   const [first, ...more] = given.map(
     (text) =>
@@ -93,10 +100,6 @@ function readNetwork(taskId: string, attachment: NetworkAttachment): CheckedAtta
   }
   return { networkId, overlay, addresses: [first, ...more] };
 }
-
-/** Smallest packet that every IPv4 link carries (RFC 791), and the largest of a link. */
-const MTU_MIN_BYTES = 68;
-const MTU_MAX_BYTES = 65_535;
 
 function readOverlay(networkId: NetworkId, overlay: OverlayNetwork): CheckedOverlay {
   const { name, isInternal, isEncrypted, mtuBytes } = overlay;

@@ -8,6 +8,7 @@ import {
   isObjectId,
   isPort,
   isTaskAddress,
+  NETWORK_ADDRESSES_LIMIT,
   nodeBlock,
   parseIpAddress,
   type PortProtocol,
@@ -271,9 +272,6 @@ export function isProtocol(value: unknown): value is PortProtocol {
 /** A name for DNS: what a label or several may hold, in lower case; see RFC 1035, section 2.3.1, and underscores. */
 const DNS_NAME = /^[a-z0-9_](?:[a-z0-9_.-]{0,251}[a-z0-9_])?$/;
 
-/** Most addresses of one task or service on one network. */
-const ADDRESSES_LIMIT = 16;
-
 /** @throws BadPart */
 export function readService(value: unknown): CheckedService {
   const { serviceId, name, networks, allow } = fieldsOf(value, 'a service');
@@ -350,7 +348,8 @@ function readNetworkId(value: unknown): NetworkId {
 
 function readAddresses(value: unknown): IpAddress[] {
   const list = listIn(value, 'its addresses');
-  if (list.length > ADDRESSES_LIMIT) throw new BadPart('it has too many addresses on one network');
+  if (list.length > NETWORK_ADDRESSES_LIMIT)
+    throw new BadPart('it has too many addresses on one network');
   return list.map((text) => {
     const address = parseIpAddress(text);
     if (address === undefined || !isHostAddress(address) || isLoopback(address))

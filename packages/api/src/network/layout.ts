@@ -44,6 +44,9 @@ export const ENDPOINT_MARK_BITS = MARK_BITS - NODE_INDEX_BITS;
 export const NODE_BLOCK_PREFIX_LENGTH = 24;
 export const NODE_BLOCK_SIZE = 2 ** (32 - NODE_BLOCK_PREFIX_LENGTH);
 
+/** Most addresses of one task or service on one network. */
+export const NETWORK_ADDRESSES_LIMIT = 16;
+
 /** Offsets within a block: the network's own address, the node's, then those of tasks up to broadcast. */
 export const NODE_ADDRESS_OFFSET = 1;
 export const TASK_OFFSET_FIRST = 2;

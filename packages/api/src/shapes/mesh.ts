@@ -1,4 +1,4 @@
-import { NODE_INDEX_FIRST, NODE_INDEX_LAST } from '../network/layout.js';
+import { NETWORK_ADDRESSES_LIMIT, NODE_INDEX_FIRST, NODE_INDEX_LAST } from '../network/layout.js';
 import type {
   MeshDelta,
   MeshEncryption,
@@ -85,9 +85,8 @@ export const meshPortKeyShape = record<MeshDelta['removedPorts'][number]>({
 /** Most services and most tasks of a cluster on overlay networks. */
 export const MESH_SERVICES_LIMIT = 100_000;
 export const MESH_MEMBERS_LIMIT = 1_000_000;
-/** Most networks of one task, addresses of a task in one network, and names of one task or service. */
+/** Most networks of one task, and names of one task or service. */
 const NETWORKS_LIMIT = 64;
-const ADDRESSES_LIMIT = 16;
 const NAMES_LIMIT = 1024;
 const nameShape = text(NAME_LIMIT);
 
@@ -97,7 +96,7 @@ export const meshServiceShape = record<MeshService>({
   networks: list(
     record<MeshServiceNetwork>({
       networkId: objectId,
-      vips: list(ipAddress, ADDRESSES_LIMIT),
+      vips: list(ipAddress, NETWORK_ADDRESSES_LIMIT),
       aliases: list(nameShape, NAMES_LIMIT),
     }),
     NETWORKS_LIMIT,
@@ -111,7 +110,10 @@ export const meshMemberShape = record<MeshMember>({
   serviceId: text(NAME_LIMIT),
   names: list(nameShape, NAMES_LIMIT),
   networks: list(
-    record<MeshMemberNetwork>({ networkId: objectId, addresses: list(ipAddress, ADDRESSES_LIMIT) }),
+    record<MeshMemberNetwork>({
+      networkId: objectId,
+      addresses: list(ipAddress, NETWORK_ADDRESSES_LIMIT),
+    }),
     NETWORKS_LIMIT,
   ),
   serves: flag,

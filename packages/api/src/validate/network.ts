@@ -6,7 +6,7 @@ import {
   USER_VNI_FIRST,
   VNI_LAST,
 } from '../network/layout.js';
-import { ENCRYPTED_OPTION, MTU_OPTION } from '../network/overlay-options.js';
+import { ENCRYPTED_OPTION, MTU_MAX_BYTES, MTU_OPTION } from '../network/overlay-options.js';
 import { predefinedNetwork } from '../network/predefined.js';
 import { Subnet } from '../network/subnet.js';
 import type { NetworkSpec } from '../objects/others.js';
@@ -18,9 +18,8 @@ import { checkDnsName } from './names.js';
 /** The VNI of a network, which the cluster chooses if it is not given. */
 export const VNI_OPTION = 'com.docker.network.driver.overlay.vxlanid_list';
 const OPTIONS: readonly string[] = [ENCRYPTED_OPTION, MTU_OPTION, VNI_OPTION];
-/** The smallest packets that every IPv4 and IPv6 host must take (RFC 791, RFC 8200), and the largest. */
+/** The smallest packets that every IPv4 and IPv6 host must take (RFC 791, RFC 8200). */
 const MTU_MIN = { v4: 576, v6: 1280 };
-const MTU_MAX = 65_535;
 
 const networkBody = object({
   Name: text(),
@@ -222,7 +221,7 @@ function readOptions(given: Record<string, string>, hasIpv6: boolean): Record<st
     }
     const [min, max] =
       name === MTU_OPTION
-        ? [hasIpv6 ? MTU_MIN.v6 : MTU_MIN.v4, MTU_MAX]
+        ? [hasIpv6 ? MTU_MIN.v6 : MTU_MIN.v4, MTU_MAX_BYTES]
         : [USER_VNI_FIRST, VNI_LAST];
     if (name !== ENCRYPTED_OPTION && !isWithin(value, min, max)) {
       refuse(`Options["${name}"]: must be a whole number from ${min} to ${max}, not "${value}"`);
