@@ -1,7 +1,7 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import type { Service } from '@swarm/api';
 import test from 'ava';
-import { Cluster, type Host, Lab, until } from '../lab/index.js';
+import { Cluster, failuresOf, type Host, Lab, until } from '../lab/index.js';
 
 /** Restarts of daemons only: they do not affect tasks, their processes and their traffic. */
 const PORT = 8080;
@@ -37,12 +37,12 @@ for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
       cluster.request(lab.host('c1'), { port: PORT, requests: 20, targets }),
       worker.startDaemons(),
     ]);
-    t.is(alone.failures, 0, JSON.stringify(alone.errors));
+    t.is(alone.failures, 0, failuresOf(alone));
     t.log(`away for ${(performance.now() - endedAt).toFixed(0)} ms`);
     await untilReady(5);
     const seen = await load.stop();
     t.true(seen.requests >= 10, `only ${seen.requests} requests`);
-    t.is(seen.failures, 0, JSON.stringify(seen.errors));
+    t.is(seen.failures, 0, failuresOf(seen));
     t.deepEqual(await webProcesses(worker), before, 'the same processes');
     t.deepEqual(await taskIds(), tasks, 'the same tasks');
   });
@@ -66,7 +66,7 @@ test.serial(
       requests: 50,
       targets: [worker.address],
     });
-    t.is(alone.failures, 0, JSON.stringify(alone.errors));
+    t.is(alone.failures, 0, failuresOf(alone));
     t.deepEqual(await webProcesses(worker), before, 'nobody stops them while the daemon is down');
     await worker.startDaemons();
     await untilReady(5);
@@ -106,7 +106,7 @@ test.serial('managers restart one after the other, with a write in between each'
     });
   }
   const seen = await load.stop();
-  t.is(seen.failures, 0, JSON.stringify(seen.errors));
+  t.is(seen.failures, 0, failuresOf(seen));
   t.deepEqual(await allProcesses(), processes);
   for (const host of lab.managers) {
     const services = await cluster.get<Service[]>('/services', host);
@@ -140,7 +140,7 @@ test.serial('adopted tasks stop when fewer are wanted, and leave nothing behind'
   await cluster.untilRunning('web', 1);
   await until('one process is left', async () => (await allProcesses()).length === 1);
   const seen = await load.stop();
-  t.is(seen.failures, 0, JSON.stringify(seen.errors));
+  t.is(seen.failures, 0, failuresOf(seen));
   await until('task folders are gone', async () => {
     const namespaces = (await worker.must(['ip', 'netns', 'list'])).trim();
     const own = (await webProcesses(worker)).length;

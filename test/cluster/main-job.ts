@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import { parseCidr } from '@swarm/api';
 import type { TestFn } from 'ava';
-import { Cluster, type Host, Lab, type LabRuntime, run, until } from '../lab/index.js';
+import { Cluster, failuresOf, type Host, Lab, type LabRuntime, run, until } from '../lab/index.js';
 
 interface Context {
   cluster: Cluster;
@@ -67,7 +67,7 @@ export function mainJob(test: TestFn<unknown>, runtime: LabRuntime): void {
       const tasks = await cluster.untilRunning('web', 6);
       await meshKnows(cluster, client, 6);
       const result = await cluster.request(client, { port: PORT, requests: 200 });
-      t.is(result.failures, 0, JSON.stringify(result.errors));
+      t.is(result.failures, 0, failuresOf(result));
       t.deepEqual(Object.keys(result.hosts).sort(), cluster.addresses.sort());
       t.deepEqual(Object.keys(result.tasks).sort(), tasks.map((task) => task.ID).sort());
       t.deepEqual(result.clients, { [client.address]: 200 });
@@ -82,7 +82,7 @@ export function mainJob(test: TestFn<unknown>, runtime: LabRuntime): void {
         requests: 20,
         targets: [host.address, '127.0.0.1'],
       });
-      t.is(result.failures, 0, `${host.name}: ${JSON.stringify(result.errors)}`);
+      t.is(result.failures, 0, `${host.name}: ${failuresOf(result)}`);
     }
   });
 
@@ -170,7 +170,7 @@ export function mainJob(test: TestFn<unknown>, runtime: LabRuntime): void {
         `${seen.requests} requests, p50 ${seen.p50Ms.toFixed(1)} ms, p99 ${seen.p99Ms.toFixed(1)} ms, max ${seen.maxMs.toFixed(0)} ms`,
       );
       if (stopped) {
-        t.is(seen.failures, 0, JSON.stringify(seen.errors));
+        t.is(seen.failures, 0, failuresOf(seen));
         t.true(seen.requests >= 2000, `only ${seen.requests} requests`);
         t.truthy(seen.versions['1']);
         t.truthy(seen.versions['2']);
@@ -220,7 +220,7 @@ export function mainJob(test: TestFn<unknown>, runtime: LabRuntime): void {
     t.is(result.failures, 5);
     t.true(
       Object.keys(result.errors).every((error) => error.endsWith('ECONNREFUSED')),
-      JSON.stringify(result.errors),
+      failuresOf(result),
     );
   });
 }

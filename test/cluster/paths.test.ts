@@ -1,6 +1,6 @@
 import type { Node } from '@swarm/api';
 import test from 'ava';
-import { Cluster, type Host, Lab, until } from '../lab/index.js';
+import { Cluster, failuresOf, type Host, Lab, until } from '../lab/index.js';
 
 /** Paths between nodes through the tunnel: what nodes find reaches people, tasks and clients. */
 const PORT = 8080;
@@ -85,7 +85,7 @@ test.serial(
       requests: 60,
       targets: [w1.address],
     });
-    t.is(seen.failures, 0, JSON.stringify(seen.errors));
+    t.is(seen.failures, 0, failuresOf(seen));
     await unblock(w2);
     await untilSaid({});
     t.pass();

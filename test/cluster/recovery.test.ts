@@ -2,7 +2,7 @@ import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Node, Service } from '@swarm/api';
 import test from 'ava';
-import { Cluster, type Host, Lab, until } from '../lab/index.js';
+import { Cluster, failuresOf, type Host, Lab, until } from '../lab/index.js';
 
 const PORT = 8080;
 let lab: Lab;
@@ -123,7 +123,7 @@ test.serial(
     });
     await survivor.must(['swarm', 'service', 'update', '-d', '--label-add', 'again=yes', 'web']);
     const result = await cluster.request(lab.host('c1'), { port: PORT, requests: 40 });
-    t.is(result.failures, 0, JSON.stringify(result.errors));
+    t.is(result.failures, 0, failuresOf(result));
   },
 );
 
@@ -171,7 +171,7 @@ test.serial(
       requests: 20,
       targets: [m1.address],
     });
-    t.is(result.failures, 0, JSON.stringify(result.errors));
+    t.is(result.failures, 0, failuresOf(result));
     const refusedAgain = await m1.exec(['swarm', 'restore', ...address, saved]);
     t.regex(refusedAgain.stderr, /already part of a swarm/);
 

@@ -7,4 +7,4 @@ export { LAB_ASSETS, REPOSITORY, SWARM_BIN } from './paths.js';
 export type { HostRole, HostState, LabRuntime, LabState } from './state.js';
 export { until } from '@swarm/sim';
 export { Cluster } from './cluster.js';
-export type { LoadResult } from '../tools/load-result.js';
+export { failuresOf, type LoadResult } from '../tools/load-result.js';

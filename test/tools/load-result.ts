@@ -9,7 +9,14 @@ export interface LoadResult {
   /** Answered requests by target address. */
   readonly hosts: Record<string, number>;
   readonly errors: Record<string, number>;
+  /** When the first requests failed: milliseconds since the load began. */
+  readonly failedAfterMs: readonly number[];
   readonly p50Ms: number;
   readonly p99Ms: number;
   readonly maxMs: number;
+}
+
+/** What failed and when, for the message of a test that allows no failure. */
+export function failuresOf({ errors, failedAfterMs }: LoadResult): string {
+  return JSON.stringify({ errors, failedAfterMs });
 }

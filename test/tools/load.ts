@@ -43,6 +43,10 @@ const hosts: Record<string, number> = {};
 const errors: Record<string, number> = {};
 const latencies: number[] = [];
 let failures = 0;
+/** When the first of them failed. */
+const failedAfterMs: number[] = [];
+const FAILED_AFTER_LIMIT = 20;
+const loadBegan = performance.now();
 
 await Promise.all(Array.from({ length: Number(values.concurrency) }, worker));
 latencies.sort((a, b) => a - b);
@@ -54,6 +58,7 @@ const result: LoadResult = {
   clients,
   hosts,
   errors,
+  failedAfterMs,
   p50Ms: at(0.5),
   p99Ms: at(0.99),
   maxMs: at(1),
@@ -74,6 +79,9 @@ async function worker(): Promise<void> {
       count(clients, String(body.client));
     } catch (error) {
       failures += 1;
+      if (failures <= FAILED_AFTER_LIMIT) {
+        failedAfterMs.push(Math.round(performance.now() - loadBegan));
+      }
       const { code, message } = error as NodeJS.ErrnoException;
       count(errors, `${target} ${code ?? message}`);
     }
