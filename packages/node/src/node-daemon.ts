@@ -243,6 +243,7 @@ export class NodeDaemon implements NodeControl {
     } finally {
       if (this.#tasks === tasks) this.#pending = false;
     }
+    await tasks.serving();
   }
 
   async leave(options: { readonly force: boolean }): Promise<void> {

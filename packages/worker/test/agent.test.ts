@@ -623,6 +623,29 @@ test('A mesh change whose base is missing opens a session that asks for everythi
   await bench.close();
 });
 
+test('The mesh serves once the kernel holds the first state of the managers', async (t) => {
+  const bench = await open((manager) => {
+    manager.onHello = () => manager.welcome({ node: MESH_NODE });
+  });
+  let serves = false;
+  void bench.agent.meshServing.then(() => {
+    serves = true;
+  });
+  await bench.agent.meshStarted;
+  let go: (() => void) | undefined;
+  bench.mesh.onApply = () =>
+    new Promise((resolve) => {
+      go = resolve;
+    });
+  bench.manager.send({ type: 'mesh', delta: delta(0, 3) });
+  await until('it is being applied', () => go !== undefined);
+  t.false(serves);
+  go!();
+  await until('3 is held', () => bench.manager.all('mesh-ack').length === 1);
+  t.true(serves);
+  await bench.close();
+});
+
 test('While a generation is applied, those that come meanwhile are skipped but for the last', async (t) => {
   const bench = await open((manager) => {
     manager.onHello = () => manager.welcome({ node: MESH_NODE });

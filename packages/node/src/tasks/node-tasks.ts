@@ -18,6 +18,7 @@ import {
   type Node,
   portKey,
   PROGRAM,
+  type Timer,
   WIREGUARD_PORT_OFFSET,
 } from '@swarm/api';
 import {
@@ -100,6 +101,8 @@ export interface NodeTasks {
    * @throws ApiError when the node closes or leaves before
    */
   connected(): Promise<void>;
+  /** Resolves when this node serves the published ports of the cluster, or after MESH_SERVING_WAIT_MS. */
+  serving(): Promise<void>;
   /** Why there is no session with a manager, once there has been none for a while; empty otherwise. */
   problem(): string;
   /** Containers of the engine that join networks; undefined where none can. */
@@ -123,6 +126,8 @@ export interface NodeTasks {
 const EPOCH_BYTES = 16;
 const LEAVE_GRACE_MS = 2_000;
 const HANDSHAKE_TIMEOUT_MS = 5_000;
+/** A mesh that takes longer has a problem, which the node's state names. */
+const MESH_SERVING_WAIT_MS = 5_000;
 
 /**
  * Starts agent and mesh. Waits for the runtime first: an agent without it would report none of the node's
@@ -189,6 +194,10 @@ class AwaitedTasks implements NodeTasks {
   async connected(): Promise<void> {
     const tasks = await this.#started;
     await tasks.connected();
+  }
+
+  async serving(): Promise<void> {
+    await this.#tasks?.serving();
   }
 
   async close(): Promise<void> {
@@ -343,6 +352,14 @@ async function startWith(runtime: Runtime, options: NodeTasksOptions): Promise<N
   return {
     attachable,
     connected: () => connected,
+    async serving() {
+      let timer: Timer;
+      const limit = new Promise<void>((resolve) => {
+        timer = clock.setTimeout(resolve, MESH_SERVING_WAIT_MS);
+      });
+      await Promise.race([agent.meshServing, limit]);
+      clock.clearTimeout(timer);
+    },
     problem: () => contact.problem(),
     trace: (query, local) => mesh.trace(query, local),
     move(dataPathAddress, managers) {

@@ -162,6 +162,11 @@ export class Agent {
     return this.#mesh.started;
   }
 
+  /** Resolves when published ports are served on this node, as far as the managers have told it of them. */
+  get meshServing(): Promise<void> {
+    return this.#mesh.serving;
+  }
+
   /** Resolves when the mesh holds a state that names the task, or after a while. */
   meshNames(taskId: string): Promise<void> {
     return this.#mesh.names(taskId);

@@ -34,7 +34,8 @@ export interface MeshFollowerOptions {
 /** Follows the mesh state that managers send, and keeps the kernel at the newest. */
 export class MeshFollower {
   readonly #options: MeshFollowerOptions;
-  readonly #started: { promise: Promise<void>; resolve: () => void };
+  readonly #started = promised();
+  readonly #serving = promised();
   #self: MeshPeer | undefined;
   #running = false;
   /** The newest known state, and what the kernel holds. */
@@ -49,11 +50,6 @@ export class MeshFollower {
 
   constructor(options: MeshFollowerOptions) {
     this.#options = options;
-    let resolve!: () => void;
-    const promise = new Promise<void>((done) => {
-      resolve = done;
-    });
-    this.#started = { promise, resolve };
   }
 
   /** Generation that the kernel holds; the hello names it. */
@@ -69,6 +65,11 @@ export class MeshFollower {
   /** Resolves when tasks can be attached. */
   get started(): Promise<void> {
     return this.#started.promise;
+  }
+
+  /** Resolves when the kernel holds what the managers sent first. */
+  get serving(): Promise<void> {
+    return this.#serving.promise;
   }
 
   /** Takes over what an earlier run saved, so that the mesh works before the node reaches a manager. */
@@ -191,6 +192,7 @@ export class MeshFollower {
         await mesh.apply(state);
         this.#held = state;
         for (const [taskId, resolve] of this.#namings) if (this.#isNamed(taskId)) resolve();
+        this.#serving.resolve();
         holds(state.generation);
         tries = 0;
       } catch (error) {
@@ -210,6 +212,14 @@ export class MeshFollower {
     const state = this.#wanted;
     this.#options.store({ self: this.#self, ...(state.generation === 0 ? {} : { state }) });
   }
+}
+
+function promised(): { promise: Promise<void>; resolve: () => void } {
+  let resolve!: () => void;
+  const promise = new Promise<void>((done) => {
+    resolve = done;
+  });
+  return { promise, resolve };
 }
 
 /** Applies a delta to the state it is based on. */
