@@ -10,6 +10,7 @@ export * from './network/mesh-backend.js';
 export * from './network/overlay-options.js';
 export * from './network/port-key.js';
 export * from './network/predefined.js';
+export * from './network/stack-name.js';
 export * from './network/subnet.js';
 export * from './negotiation.js';
 export * from './objects/cluster.js';

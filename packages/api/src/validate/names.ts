@@ -9,6 +9,11 @@ export const OBJECT_NAME_LIMIT = 64;
 const DNS_NAME = /^[a-zA-Z0-9](?:[-_a-zA-Z0-9]*[a-zA-Z0-9])?$/;
 const OBJECT_NAME = /^[a-zA-Z0-9](?:[-_.a-zA-Z0-9]*[a-zA-Z0-9])?$/;
 
+/** Whether a service or network may have this name. */
+export function isDnsName(name: string): boolean {
+  return name.length <= DNS_NAME_LIMIT && DNS_NAME.test(name);
+}
+
 /**
  * The name of a service or network, which tasks also reach by DNS.
  * @throws ApiError INVALID_ARGUMENT

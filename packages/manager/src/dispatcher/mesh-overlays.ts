@@ -5,6 +5,7 @@ import {
   type MeshMemberNetwork,
   type MeshService,
   type MeshServiceNetwork,
+  nameInStack,
   type Network,
   parseCidr,
   type Service,
@@ -24,13 +25,14 @@ export function meshService(view: View, service: Service): MeshService | undefin
   if (service.PendingDelete === true) return undefined;
   const { Name, TaskTemplate, Networks, EndpointSpec } = service.Spec;
   const hasVips = (EndpointSpec?.Mode ?? 'vip') === 'vip';
+  const ofStack = nameInStack(service.Spec);
   const networks = new Map<string, MeshServiceNetwork>();
   for (const { Target, Aliases } of TaskTemplate.Networks ?? Networks ?? []) {
     const network = overlayNetwork(view, Target);
     if (network === undefined) continue;
     const vips = hasVips ? vipsOn(service, network.ID) : [];
     if (hasVips && vips.length === 0) continue;
-    const aliases = Aliases ?? [];
+    const aliases = [...(Aliases ?? []), ...(ofStack === undefined ? [] : [ofStack])];
     networks.set(network.ID, { networkId: network.ID, vips, aliases });
   }
   const allow = EndpointSpec?.Allow;

@@ -389,6 +389,19 @@ test('services and tasks of overlay networks are named with their addresses', as
   const ended = await change((task) => ({ ...task, Status: { ...task.Status, State: 'failed' } }));
   t.is(ended, undefined, 'one that has ended is gone');
 
+  const label = { 'com.docker.stack.namespace': 'shop' };
+  const aliasesOf = async (Name: string) => {
+    await patch(store, 'service', 's1', (one) => ({
+      ...one,
+      Spec: { ...one.Spec, Name, Labels: label },
+    }));
+    return meshState(store, 1).services?.[0]?.networks[0]?.aliases;
+  };
+  t.deepEqual(await aliasesOf('shop_web'), ['s1-alias', 'web.shop'], 'NAME.STACK');
+  for (const other of ['web', 'shop_-web', 'shopweb']) {
+    t.deepEqual(await aliasesOf(other), ['s1-alias'], `${other} has no name in its stack`);
+  }
+
   await patch(store, 'service', 's1', (one) => ({
     ...one,
     Spec: { ...one.Spec, EndpointSpec: { Mode: 'dnsrr' } },
