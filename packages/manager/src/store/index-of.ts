@@ -21,10 +21,11 @@ export class IndexOf<T extends { readonly ID: string }> {
     const old = before && this.#keysOf(before);
     const next = after && this.#keysOf(after);
     if (old === next) return;
-    const dropped = listed(old);
-    const added = listed(next);
-    for (const key of dropped) if (!added.includes(key)) this.#drop(key, before!.ID);
-    for (const key of added) if (!dropped.includes(key)) this.#add(key, after!.ID);
+    // An object may have a thousand keys.
+    const dropped = new Set(listed(old));
+    const added = new Set(listed(next));
+    for (const key of dropped) if (!added.has(key)) this.#drop(key, before!.ID);
+    for (const key of added) if (!dropped.has(key)) this.#add(key, after!.ID);
   }
 
   #add(key: string, id: string): void {

@@ -15,15 +15,13 @@ import { countsAsManager } from './manager-nodes.js';
  * given. Each once.
  */
 export function portKeysOf({ Spec, Endpoint }: Pick<Service, 'Spec' | 'Endpoint'>): PortKey[] {
-  const keys: PortKey[] = [];
+  const keys = new Set<PortKey>();
   for (const ports of [Spec.EndpointSpec?.Ports, Endpoint.Ports]) {
     for (const port of ports ?? []) {
-      if ((port.PublishedPort ?? 0) === 0) continue;
-      const key = publishedKey(port);
-      if (!keys.includes(key)) keys.push(key);
+      if ((port.PublishedPort ?? 0) !== 0) keys.add(publishedKey(port));
     }
   }
-  return keys;
+  return [...keys];
 }
 
 /** The networks of the cluster that a service is attached to, or has a virtual address in. Each once. */

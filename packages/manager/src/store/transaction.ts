@@ -55,6 +55,7 @@ export class BufferedTransaction implements Transaction {
   readonly #base: View;
   readonly #time: string;
   readonly #staged = new Map<Kind, Map<string, Staged>>();
+  readonly #portKeys = new WeakMap<Service, ReadonlySet<PortKey>>();
   #changes = 0;
   #sealed = false;
 
@@ -219,7 +220,17 @@ export class BufferedTransaction implements Transaction {
 
   servicesByPort(key: PortKey): Iterable<Service> {
     const base = this.#base.servicesByPort(key);
-    return this.#overlay('service', base, (service) => portKeysOf(service).includes(key));
+    return this.#overlay('service', base, (service) => this.#portsOf(service).has(key));
+  }
+
+  /** Kept: a service may have a thousand ports, and each of them is looked for. */
+  #portsOf(service: Service): ReadonlySet<PortKey> {
+    let keys = this.#portKeys.get(service);
+    if (keys === undefined) {
+      keys = new Set(portKeysOf(service));
+      this.#portKeys.set(service, keys);
+    }
+    return keys;
   }
 
   servicesByCreationKey(key: string): Iterable<Service> {
