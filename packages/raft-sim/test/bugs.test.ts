@@ -15,7 +15,7 @@ test('the bank holds each bug that must be found, under a name of its own', (t) 
   t.is(new Set(BUGS.map(({ name }) => name)).size, BUGS.length);
 });
 
-for (const bug of BUGS) {
+for (const bug of BUGS.filter(({ item }) => MANDATORY.includes(item))) {
   test.serial(`the simulator finds that ${bug.name}`, async (t) => {
     t.timeout(TIMEOUT_MS);
     const found = await findBug(bug, { from: 1, count: SEEDS_TO_FIND_A_BUG });
