@@ -16,6 +16,7 @@ export interface LoopContext {
  */
 export interface ControlLoop {
   readonly name: string;
+  /** Also after a stop has resolved: a manager may lose its leadership and gain it again. */
   start(): void;
   /** The loop writes nothing to the store after this resolves. */
   stop(): Promise<void>;

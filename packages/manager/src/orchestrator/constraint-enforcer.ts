@@ -38,6 +38,7 @@ export class ConstraintEnforcer implements ControlLoop {
   }
 
   start(): void {
+    this.#queue.start();
     this.#unwatch = this.#context.store.watch((change) => this.#react(change));
     this.#addAll();
   }

@@ -51,6 +51,7 @@ export class ServiceLoop implements ControlLoop {
   }
 
   start(): void {
+    this.#queue.start();
     const { store } = this.#options.context;
     this.#unwatch = store.watch((change) => this.#react(change));
     this.#addAll();
@@ -60,6 +61,7 @@ export class ServiceLoop implements ControlLoop {
     this.#unwatch?.();
     await this.#queue.stop();
     this.#observations.clear();
+    this.#served.clear();
   }
 
   #addAll(): void {

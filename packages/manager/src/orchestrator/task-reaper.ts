@@ -56,6 +56,7 @@ export class TaskReaper implements ControlLoop {
   }
 
   start(): void {
+    this.#queue.start();
     this.#unwatch = this.#context.store.watch((change) => this.#react(change));
     this.#noteAll();
   }

@@ -66,6 +66,11 @@ export class WorkQueue {
     this.#entries.delete(key);
   }
 
+  /** Takes keys again after a stop. */
+  start(): void {
+    this.#stopped = false;
+  }
+
   /** Starts no further pass; resolves when the running ones have ended. */
   async stop(): Promise<void> {
     this.#stopped = true;

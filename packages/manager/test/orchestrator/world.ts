@@ -84,14 +84,20 @@ export class OrchestratorWorld {
     this.#loops = createOrchestrators(context);
     if (this.schedules) {
       const addresses = new AddressBook(context);
-      addresses.start();
-      this.#loops.push(createScheduler(context, addresses));
+      this.#loops.push(addresses, createScheduler(context, addresses));
     }
     for (const loop of this.#loops) loop.start();
   }
 
   async stop(): Promise<void> {
     await Promise.all(this.#loops.map((loop) => loop.stop()));
+  }
+
+  /** The leader loses its leadership, and gains it again after `between`. */
+  async leadAgain(between: () => Promise<void> = async () => {}): Promise<void> {
+    await this.stop();
+    await between();
+    for (const loop of this.#loops) loop.start();
   }
 
   /** Changes the leader: everything that loops keep in memory is lost. */
