@@ -57,6 +57,34 @@ test.serial(
   },
 );
 
+test.serial('after the leader is cut off no other node is down, and its tasks stay', async (t) => {
+  t.timeout(120_000);
+  const leader = await cluster.leader();
+  const leaderId = await idOf(leader);
+  const before = await elsewhere(leaderId);
+  await lab.cut(leader.name);
+  const down = new Set<string>();
+  await until(
+    'the leader that was cut off is down',
+    async () => {
+      for (const { ID, Status } of await cluster.nodes()) if (Status.State === 'down') down.add(ID);
+      return down.has(leaderId);
+    },
+    { everyMs: 200, deadlineMs: 60_000 },
+  );
+  // A node that a new leader gives up on too early comes back soon.
+  const after = await elsewhere(leaderId);
+  await lab.heal(leader.name);
+  await untilReady(5);
+  t.deepEqual([...down], [leaderId]);
+  t.deepEqual(
+    before.filter((id) => !after.includes(id)),
+    [],
+    'no task of another node was replaced',
+  );
+  await cluster.untilRunning('web', 7);
+});
+
 test.serial('after a SIGKILL of a worker its tasks run elsewhere within 6 s', async (t) => {
   t.timeout(120_000);
   const worker = lab.host('w1');
@@ -195,6 +223,13 @@ async function scale(managers: readonly Host[], replicas: number): Promise<boole
     if (reply.status === 200) return true;
   }
   return false;
+}
+
+/** Tasks that run on other nodes than this one. */
+async function elsewhere(nodeId: string): Promise<string[]> {
+  return (await cluster.running('web')).flatMap(({ ID, NodeID }) =>
+    NodeID === nodeId ? [] : [ID],
+  );
 }
 
 async function untilReady(count: number): Promise<void> {

@@ -1,5 +1,5 @@
 import test from 'ava';
-import { REDIRECTS_LIMIT, RECONNECT_MS } from '../src/agent/limits.js';
+import { RECONNECT_MS, REDIRECTS_LIMIT, UNREACHED_RECONNECT_MS } from '../src/agent/limits.js';
 import { ManagerFinder } from '../src/agent/manager-finder.js';
 
 const M1 = { nodeId: 'm1', address: 'm1:2377' };
@@ -34,6 +34,26 @@ test('A manager that somebody names is tried before those known longer', (t) => 
   finder.hurry(M2);
   finder.hurry();
   t.is(finder.next(), M2);
+});
+
+test('A leader that fell silent is tried last, and again when another manager names it', (t) => {
+  for (let at = 0; at < 10; at += 1) {
+    const finder = new ManagerFinder([M1, M2, M3], Math.random);
+    finder.succeeded(M1);
+    finder.failed(M1);
+    const tried = [finder.next(), finder.next(), finder.next()];
+    t.is(tried[2], M1);
+    finder.redirected(M1);
+    t.is(finder.next(), M1);
+  }
+});
+
+test('A node whose packets reach nobody tries again sooner', (t) => {
+  const finder = new ManagerFinder([M1, M2], () => 0.999999);
+  for (let at = 0; at < 8; at += 1) finder.failed(M1, true);
+  t.is(Math.round(finder.delayMs()), UNREACHED_RECONNECT_MS.maxMs);
+  finder.failed(M1);
+  t.is(Math.round(finder.delayMs()), RECONNECT_MS.maxMs);
 });
 
 test('Managers that redirect to each other are retried with pauses', (t) => {

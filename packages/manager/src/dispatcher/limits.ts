@@ -11,8 +11,12 @@ export const HEARTBEAT_MIN_MS = 100;
 export const HEARTBEAT_MAX_MS = 60_000;
 /** Missed heartbeats after which a node is down. */
 export const HEARTBEATS_MISSED = 3;
-/** Least and most time that nodes have to come back after a change of leader, before they are down. */
-export const LEADER_GRACE_MIN_MS = 5_000;
+/**
+ * Time that a node has to come back after a change of leader, from when it notices that the old one is silent: it may
+ * try a host that is gone first, and managers may be busy.
+ */
+export const LEADER_RETURN_MS = 4_000;
+/** Most time that nodes have to come back after a change of leader, before they are down. */
 export const LEADER_GRACE_MAX_MS = 120_000;
 /** Nodes that surely come back in a second: half of the handshakes that a manager's port begins. */
 export const RETURNS_PER_SECOND = 250;

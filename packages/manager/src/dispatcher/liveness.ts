@@ -86,6 +86,7 @@ export class Liveness {
  */
 export function leaderGraceMs(nodes: number, heartbeatMs: number): number {
   const queueMs = Math.min((nodes * 1000) / limits.RETURNS_PER_SECOND, limits.LEADER_GRACE_MAX_MS);
-  const silenceMs = limits.HEARTBEATS_MISSED * heartbeatMs;
-  return Math.max(silenceMs, limits.LEADER_GRACE_MIN_MS, queueMs);
+  // An agent that has just had an answer from a leader which was cut off waits for this many more.
+  const noticeMs = (limits.HEARTBEATS_MISSED + 1) * heartbeatMs;
+  return Math.max(noticeMs + limits.LEADER_RETURN_MS, queueMs);
 }

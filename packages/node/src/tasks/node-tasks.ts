@@ -51,6 +51,7 @@ import { attachmentCalls } from './attachment-calls.js';
 import { Contact } from './contact.js';
 import { KeyAge } from './key-age.js';
 import { type FormerManager, ManagerPins } from './manager-pins.js';
+import { promptConnection } from './prompt-connection.js';
 import type { RuntimeSource } from './runtime-source.js';
 
 /** The daemon's options for tasks. */
@@ -289,7 +290,7 @@ async function startWith(runtime: Runtime, options: NodeTasksOptions): Promise<N
           `wss://${manager.address}/dispatcher`,
           dispatcherProtocols(PROGRAM.Protocol),
           {
-            ...(tls(manager) as ConnectionOptions),
+            ...({ ...tls(manager), createConnection: promptConnection } as ConnectionOptions),
             perMessageDeflate: false,
             maxPayload: DISPATCH_FRAME_LIMIT_BYTES,
             handshakeTimeout: HANDSHAKE_TIMEOUT_MS,

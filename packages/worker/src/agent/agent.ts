@@ -252,14 +252,14 @@ export class Agent {
       }),
       handler: {
         message: (message, setAside) => this.#onMessage(manager, session, message, setAside),
-        closed: (reason) => this.#onClosed(manager, reason),
+        closed: (reason, isUnreached) => this.#onClosed(manager, reason, isUnreached),
       },
     });
     this.#session = session;
   }
 
   #retry(reason: string, manager: ManagerAddress | undefined): void {
-    this.#finder.failed();
+    this.#finder.failed(manager);
     this.#logger.debug({ reason, manager: manager?.address }, 'no session with a manager');
     this.#events.failed?.(reason, manager);
     this.#schedule();
@@ -402,7 +402,7 @@ export class Agent {
     else if (delta.generation === holds) session.send({ type: 'mesh-ack', generation: holds });
   }
 
-  #onClosed(manager: ManagerAddress, reason: string): void {
+  #onClosed(manager: ManagerAddress, reason: string, isUnreached: boolean): void {
     const stood = this.#welcomed;
     this.#session = undefined;
     this.#welcomed = false;
@@ -419,7 +419,7 @@ export class Agent {
       this.#logger.debug({ manager: manager.address, reason }, 'no session');
       this.#events.failed?.(reason, manager);
     }
-    if (reason !== 'this manager does not lead') this.#finder.failed();
+    if (reason !== 'this manager does not lead') this.#finder.failed(manager, isUnreached);
     this.#schedule();
   }
 

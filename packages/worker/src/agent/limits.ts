@@ -6,6 +6,11 @@ export const CONNECT_LIMIT_MS = 5_000;
 export const HEARTBEATS_UNANSWERED = 3;
 /** Pause before the next attempt to reach a manager: doubles from the first to the second, with jitter. */
 export const RECONNECT_MS = { minMs: 100, maxMs: 2_000 };
+/**
+ * The same while no packet reaches a manager: such attempts cost managers nothing, and a node whose cable is plugged in
+ * again is back within two seconds.
+ */
+export const UNREACHED_RECONNECT_MS = { minMs: 100, maxMs: 1_000 };
 /** Pause of a daemon that was refused because another one runs as this node. */
 export const COPY_RETRY_MS = 10_000;
 /** Redirects to another manager followed without a pause, so that two managers cannot bounce us for ever. */

@@ -1,5 +1,5 @@
 import { backoffMs, type ManagerAddress } from '@swarm/api';
-import { MANAGERS_LIMIT, RECONNECT_MS, REDIRECTS_LIMIT } from './limits.js';
+import { MANAGERS_LIMIT, RECONNECT_MS, REDIRECTS_LIMIT, UNREACHED_RECONNECT_MS } from './limits.js';
 
 /** Decides which manager to try next, and after which pause. Pure except for `random`. */
 export class ManagerFinder {
@@ -9,6 +9,9 @@ export class ManagerFinder {
   #round: ManagerAddress[] = [];
   #failures = 0;
   #redirects = 0;
+  /** The address that failed last: tried after all others, since what was wrong with it may still be. */
+  #failedLast: string | undefined;
+  #isUnreached = false;
 
   /** @param random 0 ≤ x < 1 */
   constructor(managers: readonly ManagerAddress[], random: () => number) {
@@ -45,13 +48,21 @@ export class ManagerFinder {
   succeeded(manager: ManagerAddress): void {
     this.#failures = 0;
     this.#redirects = 0;
+    this.#failedLast = undefined;
     this.#leader = manager;
     this.#round = [];
   }
 
-  /** The manager could not be reached, or the session ended. */
-  failed(): void {
+  /**
+   * The attempt failed, or the session ended. A leader that fell silent is not the one to try first: if its host is
+   * gone, each attempt costs the time that a new leader waits for this node.
+   * @param isUnreached no packet got to the manager, or back
+   */
+  failed(manager?: ManagerAddress, isUnreached = false): void {
     this.#failures += 1;
+    this.#failedLast = manager?.address;
+    this.#isUnreached = isUnreached;
+    if (this.#leader?.address === manager?.address) this.#leader = undefined;
   }
 
   /**
@@ -61,6 +72,7 @@ export class ManagerFinder {
   hurry(first?: ManagerAddress): void {
     this.#failures = 0;
     this.#redirects = 0;
+    this.#failedLast = undefined;
     this.#round = [];
     this.#leader = first ?? this.#leader;
   }
@@ -73,13 +85,17 @@ export class ManagerFinder {
       this.#round = this.#round.filter(({ address }) => address !== leader.address);
       return leader;
     }
-    if (this.#round.length === 0) this.#round = shuffle(this.#managers, this.#random);
+    if (this.#round.length === 0) {
+      const isLast = ({ address }: ManagerAddress): number => Number(address === this.#failedLast);
+      this.#round = shuffle(this.#managers, this.#random).sort((a, b) => isLast(a) - isLast(b));
+    }
     return this.#round.shift();
   }
 
   /** Pause before the next attempt; 0 after a redirect to a leader. */
   delayMs(): number {
-    return backoffMs(this.#failures, RECONNECT_MS, this.#random);
+    const limits = this.#isUnreached ? UNREACHED_RECONNECT_MS : RECONNECT_MS;
+    return backoffMs(this.#failures, limits, this.#random);
   }
 }
 

@@ -16,6 +16,8 @@ import type { AgentCodec } from './codec.js';
 import { CONNECT_LIMIT_MS, HEARTBEATS_UNANSWERED, SESSION_BUFFER_LIMIT_BYTES } from './limits.js';
 
 const CLOSE_NORMAL = 1000;
+/** Errors of connect(2) where nobody answered. */
+const UNREACHED = new Set(['ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH', 'EHOSTDOWN', 'ENETDOWN']);
 
 export interface AgentSessionHandler {
   /**
@@ -23,8 +25,11 @@ export interface AgentSessionHandler {
    * @param setAside unreadable parts of it, which the message lacks
    */
   message(message: ManagerMessage, setAside: readonly SetAside[]): void;
-  /** Called once, whichever side ended the session, and even if it never opened. */
-  closed(reason: string): void;
+  /**
+   * Called once, whichever side ended the session, and even if it never opened.
+   * @param isUnreached no packet got to the manager, or back
+   */
+  closed(reason: string, isUnreached: boolean): void;
 }
 
 export interface AgentSessionOptions {
@@ -47,6 +52,7 @@ export class AgentSession {
   #heartbeatMs = 0;
   #answeredAtMs = 0;
   #closed = false;
+  #isUnreached = false;
   #protocol: number | undefined;
 
   constructor(options: AgentSessionOptions) {
@@ -61,7 +67,10 @@ export class AgentSession {
     );
     this.#socket.on('open', () => this.#opened(options.hello));
     this.#socket.on('message', (data, isBinary) => this.#receive(data, isBinary));
-    this.#socket.on('error', (error) => this.close(error.message));
+    this.#socket.on('error', (error) => {
+      this.#isUnreached = UNREACHED.has((error as NodeJS.ErrnoException).code ?? '');
+      this.close(error.message);
+    });
     this.#socket.on('close', (code) => this.close(`the manager closed with code ${code}`));
   }
 
@@ -109,7 +118,7 @@ export class AgentSession {
     this.#clock.clearTimeout(this.#timer);
     if (polite) this.#socket.close(CLOSE_NORMAL);
     else this.#socket.terminate();
-    this.#handler.closed(reason);
+    this.#handler.closed(reason, this.#isUnreached);
   }
 
   #opened(hello: () => AgentHello): void {
