@@ -11,6 +11,7 @@ import {
   NETWORK_ADDRESSES_LIMIT,
   nodeBlock,
   parseIpAddress,
+  type PortKey,
   type PortProtocol,
   SHARED_PORT_FIRST,
   SHARED_PORT_LAST,
@@ -128,9 +129,16 @@ export interface CheckedMember {
 export interface CheckedState {
   readonly generation: number;
   readonly peers: ReadonlyMap<string, CheckedPeer>;
-  readonly ports: readonly CheckedPort[];
+  readonly ports: ReadonlyMap<PortKey, CheckedPort>;
   readonly services: ReadonlyMap<string, CheckedService>;
   readonly members: ReadonlyMap<TaskId, CheckedMember>;
+}
+
+/** What a delta changed in a state: by key, what was there before. */
+export interface StateChange {
+  readonly ports: ReadonlyMap<PortKey, CheckedPort | undefined>;
+  readonly services: ReadonlyMap<string, CheckedService | undefined>;
+  readonly members: ReadonlyMap<TaskId, CheckedMember | undefined>;
 }
 
 /** An overlay network, checked. */

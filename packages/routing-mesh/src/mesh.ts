@@ -2,6 +2,7 @@ import type {
   Clock,
   Logger,
   MeshBackendName,
+  MeshDelta,
   MeshEncryption,
   MeshPeer,
   MeshState,
@@ -122,6 +123,14 @@ export interface Mesh {
    * peer that is down keeps its routes: its kernel may still send clients to tasks of others.
    */
   apply(state: MeshState): Promise<void>;
+
+  /**
+   * As `apply`, for what changed since the state that the kernel holds: costs as much as what the delta names, however
+   * much else there is.
+   * @returns false, having done nothing, when only a whole state will do: the delta has another base, changes nodes,
+   *   or something failed before
+   */
+  change(delta: MeshDelta): Promise<boolean>;
 
   /** Generation of the last state that this process made the kernel hold; 0 before the first. */
   readonly generation: number;

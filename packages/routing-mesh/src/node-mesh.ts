@@ -3,12 +3,11 @@ import {
   type Clock,
   type IpAddress,
   isIpv6,
-  isLoopback,
   type Logger,
+  type MeshDelta,
   type MeshEncryption,
   type MeshPeer,
   meshPortKey,
-  meshPortOf,
   type MeshState,
   type MeshTrace,
   type MeshTraceQuery,
@@ -18,26 +17,22 @@ import {
   type PortKey,
   SerialQueue,
   Subnet,
-  type Timer,
 } from '@swarm/api';
 import { ingressIpv6, parseIpv4, type SubnetText } from './address.js';
-import { AddressClaims, overlayAddresses } from './address-claims.js';
 import { readAttachment } from './attachment.js';
-import type { LocalTask } from './balancer/load-balancer.js';
 import { BadPart } from './bad-part.js';
 import {
   type CheckedAttachment,
-  type CheckedOverlay,
   type CheckedPeer,
-  type CheckedState,
   type CheckedTask,
   readPeer,
   samePeer,
 } from './checked.js';
 import type { TunnelKeyPair } from './encryption/keys.js';
-import { HostPortClaims } from './host-port-claims.js';
-import { gatewayPlace } from './links/gateway.js';
+import { LatestQueue } from './latest-queue.js';
 import { type NetworkId, parseTaskId, type TaskId } from './layout.js';
+import { gatewayPlace } from './links/gateway.js';
+import { LocalTasks } from './local-tasks.js';
 import type {
   HostPort,
   Mesh,
@@ -47,16 +42,11 @@ import type {
   TaskSockets,
 } from './mesh.js';
 import type { MeshParts } from './mesh-parts.js';
-import { LatestQueue } from './latest-queue.js';
-import { avoid } from './paths/avoid.js';
-import { type NetworkView, viewNetworks } from './overlay/network-view.js';
-import { hostPortRefusal, PortGuard, sameReasons } from './port-guard.js';
-import { StateReader } from './state-reader.js';
-import {
-  membersByAddress,
-  type TaskLinksByAddress,
-  linksByAddress,
-} from './trace/known-addresses.js';
+import { hostPortRefusal, PortGuard } from './port-guard.js';
+import { PortReport } from './port-report.js';
+import { Repeated } from './repeated.js';
+import { StateHolder } from './state-holder.js';
+import { membersByAddress } from './trace/known-addresses.js';
 import { traceMesh } from './trace/trace-mesh.js';
 
 export interface NodeMeshOptions {
@@ -79,46 +69,23 @@ const REFUSALS_LOOK_MS = 10_000;
 
 /**
  * One node's mesh, composed of its parts. This class only decides the order: which part is called when, and
- * that calls to parts do not overlap.
- *
- * To hold a state: routes to new peers, then what uses them, all in one transaction, then removal of the
- * routes to peers that are gone, then of connections that must not continue.
+ * that calls to parts do not overlap. How a state is held is the {@link StateHolder}'s.
  */
 export class NodeMesh implements Mesh {
   readonly backend: MeshBackendName;
   readonly #options: NodeMeshOptions;
   readonly #parts: MeshParts;
   readonly #logger: Logger;
-  readonly #reader: StateReader;
   readonly #states: LatestQueue<MeshState>;
   /** All changes of parts, except those of a single task's links. */
   readonly #changes = new SerialQueue();
-  readonly #tasks = new Map<TaskId, LocalTask>();
-  readonly #claims = new HostPortClaims();
-  readonly #addresses = new AddressClaims();
-  /** Tasks of this node on overlay networks, with these. */
-  readonly #overlays = new Map<TaskId, readonly CheckedOverlay[]>();
-  /** Links of tasks of this node, by address. */
-  readonly #taskLinks = new Map<TaskId, TaskLinksByAddress>();
-  #self: CheckedPeer | undefined;
-  /** Peers that this node has ways to, by the newest state. */
-  #reached: ReadonlyMap<string, CheckedPeer> = new Map();
-  /** The newest state, as checked. */
-  #state: CheckedState | undefined;
-  #generation = 0;
-  /** Until the first state arrives, the kernel holds an earlier process's. */
-  #isTakenOver = false;
-  #timer: Timer | undefined;
-  #portTimer: Timer | undefined;
-  #guardTimer: Timer | undefined;
-  readonly #refusalListeners = new Set<(refusals: TaskRefusals) => void>();
+  readonly #tasks = new LocalTasks();
   readonly #guard: PortGuard;
-  /** What the last state was held without. */
-  #withheld: ReadonlyMap<PortKey, string> = new Map();
-  /** Host ports of tasks that are not led to them. */
-  #trimmed: ReadonlySet<PortKey> = new Set();
-  #unserved: ReadonlyMap<PortKey, string> = new Map();
-  readonly #listeners = new Set<() => void>();
+  readonly #report: PortReport;
+  readonly #holder: StateHolder;
+  readonly #jobs: readonly Repeated[];
+  readonly #refusalListeners = new Set<(refusals: TaskRefusals) => void>();
+  #self: CheckedPeer | undefined;
   #closed = false;
   /** Nothing can be written any more. */
   #isOver = false;
@@ -128,19 +95,40 @@ export class NodeMesh implements Mesh {
     this.#parts = options.parts;
     this.#logger = options.logger;
     this.backend = options.parts.backend;
-    const { ingressNetwork, logger } = options;
-    this.#reader = new StateReader({ ingress: Subnet.of(ingressNetwork), logger });
-    this.#states = new LatestQueue((state) => this.#apply(state));
+    const { parts, ingressNetwork, logger } = options;
+    this.#states = new LatestQueue((state) =>
+      this.#changes.run(() => this.#holder.hold(state, this.#self!)),
+    );
     this.#guard = new PortGuard({
-      programs: options.parts.programs,
+      programs: parts.programs,
       ownPorts: options.ownPorts ?? (() => []),
-      isHeld: (port) => this.#parts.balancer.holds(port),
+      isHeld: (port) => parts.balancer.holds(port),
     });
-    this.#parts.paths.watch(() => this.#followPaths());
+    this.#report = new PortReport(logger);
+    this.#holder = new StateHolder({
+      ...{ parts, ingressNetwork, logger },
+      ...{ tasks: this.#tasks, guard: this.#guard, report: this.#report },
+    });
+    this.#jobs = [
+      this.#repeated(options.checkIntervalMs, () => this.#check(), 'could not repair the table'),
+      this.#repeated(PORT_CHECK_MS, () => this.#checkPorts(), 'could not look for taken ports'),
+      this.#repeated(
+        REFUSALS_LOOK_MS,
+        () => this.#lookForRefusals(),
+        'could not look for refused clients',
+      ),
+    ];
+    parts.paths.watch(() => this.#followPaths());
+  }
+
+  #repeated(everyMs: number | undefined, job: () => Promise<void>, failure: string): Repeated {
+    const { clock, logger } = this.#options;
+    const run = () => this.#changes.run(async () => (this.#closed ? undefined : job()));
+    return new Repeated({ clock, logger, everyMs, job: run, failure });
   }
 
   get generation(): number {
-    return this.#generation;
+    return this.#holder.generation;
   }
 
   get paths(): NodePaths | undefined {
@@ -172,9 +160,7 @@ export class NodeMesh implements Mesh {
         throw error;
       }
     });
-    if (this.#timer === undefined) this.#scheduleCheck();
-    if (this.#portTimer === undefined) this.#schedulePortCheck();
-    if (this.#guardTimer === undefined) this.#scheduleGuardLook();
+    for (const job of this.#jobs) job.start();
   }
 
   async #startParts(self: CheckedPeer): Promise<void> {
@@ -186,7 +172,8 @@ export class NodeMesh implements Mesh {
     await balancer.start(self);
     await overlay.start(self);
     if ((await transaction.start(self)) && (await this.#takeOver())) return;
-    if (this.#state !== undefined) await tunnel.reach(this.#state.peers);
+    const { state } = this.#holder;
+    if (state !== undefined) await tunnel.reach(state.peers);
     await transaction.commit();
   }
 
@@ -199,20 +186,14 @@ export class NodeMesh implements Mesh {
     for (const { taskId, addresses } of found) {
       if (taskId === undefined) continue;
       const ports = hostPorts.get(taskId) ?? [];
-      const others = this.#tasks.get(taskId)?.addresses ?? [];
-      this.#tasks.set(taskId, {
-        taskId,
-        addresses: [...others, ...addresses],
-        hostPorts: ports,
-        servesIpv6: balancer.servesIpv6(taskId),
-      });
-      this.#claims.claim(taskId, ports);
+      const servesIpv6 = balancer.servesIpv6(taskId);
+      this.#tasks.adopt({ taskId, addresses, hostPorts: ports, servesIpv6 });
     }
     for (const [taskId, overlays] of await overlay.adopt(found))
-      this.#overlays.set(taskId, overlays);
-    await this.#trimHostPorts(await this.#guard.check(this.#ports()));
-    this.#isTakenOver = true;
-    this.#logger.info({ tasks: this.#tasks.size }, 'took over the table of an earlier process');
+      this.#tasks.setOverlays(taskId, overlays);
+    await this.#holder.trimHostPorts(await this.#guard.check(this.#holder.ports()));
+    this.#holder.isTakenOver = true;
+    this.#logger.info({ tasks: this.#tasks.all.size }, 'took over the table of an earlier process');
     return true;
   }
 
@@ -222,155 +203,40 @@ export class NodeMesh implements Mesh {
     await this.#states.push(state);
   }
 
-  /** Only within the queue of states. */
-  async #apply(state: MeshState): Promise<void> {
-    if (state.generation < this.#generation) return;
-    await this.#changes.run(async () => {
-      const self = this.#self!;
-      this.#state = this.#reader.read(state, self, isLoopback(self.address));
-      await this.#hold(this.#state);
+  async change(delta: MeshDelta): Promise<boolean> {
+    assert(this.#self !== undefined, 'start comes before change');
+    return this.#changes.run(async () => {
+      this.#refuseIfClosed();
+      return this.#holder.change(delta);
     });
-  }
-
-  /** Only within `#changes`: makes every part hold its slice of the state. */
-  async #hold(state: CheckedState): Promise<void> {
-    const { tunnel, encryption, paths, balancer, overlay, names, transaction } = this.#parts;
-    const refused = await tunnel.reach(state.peers);
-    const { peers, ports } = avoid(without(state, refused), this.#unreached());
-    const networks = this.#views(state, peers);
-    this.#reached = peers;
-    const withheld = await this.#guard.check(this.#ports());
-    this.#withheld = withheld;
-    const served = ports.filter((port) => !withheld.has(meshPortKey(port)));
-    await balancer.apply({ peers, ports: served });
-    await encryption.reach({ peers, networks });
-    await overlay.apply({ peers, networks });
-    this.#parts.guard.apply({ ...state, tasks: this.#tasks });
-    this.#isTakenOver = false;
-    let isUnsure: boolean;
-    try {
-      isUnsure = await transaction.commit();
-    } catch (error) {
-      this.#generation = 0;
-      throw error;
-    }
-    // What names lead to is in the kernel.
-    await names.apply({ networks });
-    this.#generation = state.generation;
-    paths.follow(peers);
-    await tunnel.prune(peers);
-    await overlay.settle({ isUnsure });
-    await balancer.settle({ isUnsure });
-    await this.#trimHostPorts(withheld);
-    this.#report(withheld);
-  }
-
-  /** The overlay networks of this node's tasks. */
-  #views(
-    state: Pick<CheckedState, 'services' | 'members'>,
-    peers: ReadonlyMap<string, CheckedPeer>,
-  ): readonly NetworkView[] {
-    const overlays = new Map<NetworkId, CheckedOverlay>();
-    for (const overlay of [...this.#overlays.values()].flat())
-      overlays.set(overlay.networkId, overlay);
-    const { members } = avoid({ ports: [], ...state }, this.#unreached());
-    return viewNetworks(overlays.values(), { ...state, members }, peers);
-  }
-
-  /** Only within `#changes`: after a task came or went. */
-  async #followNetworks(): Promise<void> {
-    // The first state follows at once, and brings them.
-    if (this.#isTakenOver) return;
-    const { encryption, overlay, names, transaction } = this.#parts;
-    const peers = this.#reached;
-    const networks = this.#views(this.#state ?? NOTHING, peers);
-    await encryption.reach({ peers, networks });
-    await overlay.apply({ peers, networks });
-    this.#parts.guard.apply({ ...(this.#state ?? NOTHING), tasks: this.#tasks });
-    const isUnsure = await transaction.commit();
-    await names.apply({ networks });
-    await overlay.settle({ isUnsure });
-    if (isUnsure) await this.#parts.balancer.settle({ isUnsure });
-  }
-
-  /** Nodes to which the tunnel does not carry packets, or not those of full size. */
-  #unreached(): ReadonlySet<string> {
-    return new Set(this.#parts.paths.problems.keys());
   }
 
   /** Leads clients past nodes that became unreachable, and to those that are reached again. */
   #followPaths(): void {
     const hold = async () => {
-      if (this.#closed || this.#state === undefined || this.#isTakenOver) return;
-      await this.#hold(this.#state);
+      if (this.#closed || this.#holder.isTakenOver) return;
+      await this.#holder.holdAgain();
     };
     this.#changes.run(hold).catch((error: unknown) => {
       this.#logger.error({ err: error }, 'could not follow a change of the paths to other nodes');
     });
   }
 
-  /** All ports that lead to tasks: of the state, and those of this node's tasks. */
-  #ports(): Set<PortKey> {
-    const ports = new Set((this.#state?.ports ?? []).map(meshPortKey));
-    for (const { hostPorts } of this.#tasks.values()) {
-      for (const port of hostPorts) ports.add(meshPortKey(port));
-    }
-    return ports;
-  }
-
-  /** Only within `#changes`: leads host ports to their tasks, except those to leave alone. */
-  async #trimHostPorts(withheld: ReadonlyMap<PortKey, string>): Promise<void> {
-    const before = this.#trimmed;
-    const trimmed = new Set<PortKey>();
-    for (const task of this.#tasks.values()) {
-      const keys = task.hostPorts.map(meshPortKey);
-      for (const key of keys) if (withheld.has(key)) trimmed.add(key);
-      if (keys.every((key) => before.has(key) === withheld.has(key))) continue;
-      const hostPorts = task.hostPorts.filter((port) => !withheld.has(meshPortKey(port)));
-      try {
-        await this.#parts.balancer.attach({ ...task, hostPorts });
-      } catch (error) {
-        // One task's ports must not keep a state from being held.
-        this.#logger.error({ err: error, taskId: task.taskId }, 'could not change host ports');
-      }
-    }
-    this.#trimmed = trimmed;
-  }
-
-  /** Tells listeners what is not served, if that is news. */
-  #report(withheld: ReadonlyMap<PortKey, string>): void {
-    const unserved = new Map([...this.#parts.balancer.unserved, ...withheld]);
-    const before = this.#unserved;
-    if (sameReasons(before, unserved)) return;
-    this.#unserved = unserved;
-    for (const [port, reason] of unserved) {
-      if (before.get(port) !== reason)
-        this.#logger.warn({ port, reason }, 'a published port is not served on this node');
-    }
-    for (const port of before.keys()) {
-      if (!unserved.has(port)) this.#logger.info({ port }, 'a published port is served again');
-    }
-    for (const listener of this.#listeners) listener();
-  }
-
   get conflicts(): readonly PortConflict[] {
-    return [...this.#unserved].map(([key, Reason]) => {
-      const { protocol, publishedPort } = meshPortOf(key);
-      return { Protocol: protocol, PublishedPort: publishedPort, Reason };
-    });
+    return this.#report.conflicts;
   }
 
   async trace(query: MeshTraceQuery, local: ReadonlySet<string>): Promise<MeshTrace> {
     const self = this.#self;
     if (self === undefined) throw new RangeError('the mesh of this node has not started yet');
-    const state = this.#state;
+    const { state, reached: peers, generation } = this.#holder;
     return this.#changes.run(async () => ({
-      ...{ NodeID: self.nodeId, Backend: this.backend, Generation: this.#generation },
+      ...{ NodeID: self.nodeId, Backend: this.backend, Generation: generation },
       ...traceMesh(
         query,
         {
-          ...{ self, local, peers: this.#reached, ports: state?.ports ?? [] },
-          links: new Map([...this.#taskLinks.values()].flatMap((links) => [...links])),
+          ...{ self, local, peers, ports: [...(state?.ports.values() ?? [])] },
+          links: this.#tasks.links(),
           members: membersByAddress(state?.members.values() ?? []),
         },
         await this.#parts.transaction.describe(),
@@ -396,7 +262,7 @@ export class NodeMesh implements Mesh {
       if (this.#closed) return;
       await encryption.changeKeys(keys);
       // The new keys are for the same nodes.
-      if (this.#state !== undefined) await this.#hold(this.#state);
+      await this.#holder.holdAgain();
     });
   }
 
@@ -405,8 +271,7 @@ export class NodeMesh implements Mesh {
   }
 
   watchConflicts(listener: () => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    return this.#report.watch(listener);
   }
 
   async attach(task: TaskAttachment): Promise<void> {
@@ -432,21 +297,10 @@ export class NodeMesh implements Mesh {
     assert(this.#self !== undefined, 'start comes before attach');
     const { taskId, netns, attachments, hostPorts } = task;
     const { tunnel, encryption, links, balancer, names, overlay } = this.#parts;
-    const before = this.#tasks.get(taskId);
-    const addresses = addressesOf(task);
-    const addressesBefore = this.#addresses.of(taskId);
-    // From here on its addresses and host ports are its own, even against a task attached meanwhile.
-    this.#addresses.claim(taskId, overlayAddresses(task));
-    try {
-      this.#claims.claim(taskId, hostPorts);
-    } catch (error) {
-      this.#addresses.claim(taskId, addressesBefore);
-      throw error;
-    }
     // What it listens on is looked at again, by `servesIpv6`, except after a restart of the daemon.
-    const servesIpv6 = isAdopted && before?.servesIpv6 === true;
-    const local = { taskId, addresses, hostPorts, servesIpv6 };
-    this.#tasks.set(taskId, local);
+    const servesIpv6 = isAdopted && this.#tasks.get(taskId)?.servesIpv6 === true;
+    const local = { taskId, addresses: addressesOf(task), hostPorts, servesIpv6 };
+    const before = this.#tasks.claim(task, local);
     try {
       this.#refuseIfClosed();
       encryption.check(task);
@@ -459,23 +313,20 @@ export class NodeMesh implements Mesh {
         await overlay.attach(task);
         const overlays = attachments.flatMap((one) => one.overlay ?? []);
         if (overlays.length > 0) {
-          this.#overlays.set(taskId, overlays);
           const { names: own, nameservers } = task;
+          const touched = this.#tasks.setOverlays(taskId, overlays);
           await names.attach({ taskId, netns, attachments, names: own, nameservers });
-          await this.#followNetworks();
+          await this.#holder.followTasks(new Map([[taskId, touched]]));
         }
         await this.#refuseTakenPorts(hostPorts);
         await balancer.attach(local);
-        this.#taskLinks.set(taskId, linksByAddress(taskId, attachments));
+        this.#tasks.setLinks(task);
       });
     } catch (error) {
-      if (before === undefined) await this.#closePorts([taskId]);
+      if (before.task === undefined) await this.#closePorts([taskId]);
       await this.#leaveNetworks([taskId]);
       await links.detach(taskId);
-      if (before === undefined) this.#tasks.delete(taskId);
-      else this.#tasks.set(taskId, before);
-      this.#claims.claim(taskId, before?.hostPorts ?? []);
-      this.#addresses.claim(taskId, addressesBefore);
+      this.#tasks.restore(taskId, before);
       throw error;
     }
   }
@@ -483,7 +334,7 @@ export class NodeMesh implements Mesh {
   /** Only within `#changes`. @throws when one of these host ports is not free for a task */
   async #refuseTakenPorts(hostPorts: readonly HostPort[]): Promise<void> {
     if (hostPorts.length === 0) return;
-    const ports = this.#ports();
+    const ports = this.#holder.ports();
     await this.#guard.look(ports);
     const withheld = await this.#guard.check(ports);
     for (const key of hostPorts.map(meshPortKey)) {
@@ -497,7 +348,7 @@ export class NodeMesh implements Mesh {
     // Nothing can have been attached under such an id.
     if (taskId === undefined) return;
     const { links, balancer } = this.#parts;
-    const task = this.#forget(taskId);
+    const task = this.#tasks.forget(taskId);
     await this.#closePorts([taskId]);
     await this.#leaveNetworks([taskId]);
     await links.detach(taskId);
@@ -510,11 +361,11 @@ export class NodeMesh implements Mesh {
     const isGone = (taskId: TaskId | undefined): taskId is TaskId =>
       taskId !== undefined && !taskIds.has(taskId);
     const gone = new Set(
-      [...this.#tasks.keys(), ...found.map(({ taskId }) => taskId)].filter(isGone),
+      [...this.#tasks.all.keys(), ...found.map(({ taskId }) => taskId)].filter(isGone),
     );
     const addresses = new Set(found.flatMap((link) => (isGone(link.taskId) ? link.addresses : [])));
     for (const taskId of gone) {
-      for (const address of this.#forget(taskId)?.addresses ?? []) addresses.add(address);
+      for (const address of this.#tasks.forget(taskId)?.addresses ?? []) addresses.add(address);
     }
     await this.#closePorts([...gone]);
     await this.#leaveNetworks([...gone]);
@@ -543,9 +394,10 @@ export class NodeMesh implements Mesh {
       const local = this.#tasks.get(task.taskId as TaskId);
       if (this.#closed || local === undefined || local.servesIpv6 === serves) return;
       const changed = { ...local, servesIpv6: serves };
-      this.#tasks.set(local.taskId, changed);
+      this.#tasks.set(changed);
       if (local.hostPorts.length === 0) return;
-      const hostPorts = local.hostPorts.filter((port) => !this.#trimmed.has(meshPortKey(port)));
+      const { trimmed } = this.#holder;
+      const hostPorts = local.hostPorts.filter((port) => !trimmed.has(meshPortKey(port)));
       await this.#parts.balancer.attach({ ...changed, hostPorts });
     });
     return serves;
@@ -563,10 +415,8 @@ export class NodeMesh implements Mesh {
   async close({ keep }: { readonly keep: boolean }): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    this.#options.clock.clearTimeout(this.#timer);
-    this.#options.clock.clearTimeout(this.#portTimer);
+    for (const job of this.#jobs) job.stop();
     this.#parts.paths.close();
-    this.#options.clock.clearTimeout(this.#guardTimer);
     await this.#states.idle();
     const { tunnel, encryption, links, balancer, names, overlay, transaction } = this.#parts;
     await this.#changes.run(async () => {
@@ -594,11 +444,15 @@ export class NodeMesh implements Mesh {
   /** Tasks that are going leave their overlay networks. */
   #leaveNetworks(taskIds: readonly TaskId[]): Promise<void> {
     return this.#changes.run(async () => {
-      const left = taskIds.filter((taskId) => this.#overlays.delete(taskId));
+      const left = new Map<TaskId, ReadonlySet<NetworkId>>();
+      for (const taskId of taskIds) {
+        const networks = this.#tasks.setOverlays(taskId, []);
+        if (networks.size > 0) left.set(taskId, networks);
+      }
       if (this.#isOver) return;
       await this.#parts.names.detach(taskIds);
       await this.#parts.overlay.detach(taskIds);
-      if (left.length > 0) await this.#followNetworks();
+      if (left.size > 0) await this.#holder.followTasks(left);
     });
   }
 
@@ -607,100 +461,41 @@ export class NodeMesh implements Mesh {
     if (this.#closed) throw new Error('mesh: closed');
   }
 
-  #forget(taskId: TaskId): LocalTask | undefined {
-    const task = this.#tasks.get(taskId);
-    this.#tasks.delete(taskId);
-    this.#taskLinks.delete(taskId);
-    this.#claims.release(taskId);
-    this.#addresses.release(taskId);
-    return task;
-  }
-
-  #scheduleCheck(): void {
-    const { checkIntervalMs, clock } = this.#options;
-    if (this.#closed || checkIntervalMs === undefined) return;
-    this.#timer = clock.setTimeout(() => {
-      this.#changes
-        .run(() => this.#check())
-        .catch((error) => this.#logger.error({ err: error }, 'could not repair the table'))
-        .finally(() => this.#scheduleCheck());
-    }, checkIntervalMs);
-  }
-
-  #schedulePortCheck(): void {
-    if (this.#closed) return;
-    this.#portTimer = this.#options.clock.setTimeout(() => {
-      this.#changes
-        .run(() => this.#checkPorts())
-        .catch((error) => this.#logger.error({ err: error }, 'could not look for taken ports'))
-        .finally(() => this.#schedulePortCheck());
-    }, PORT_CHECK_MS);
-  }
-
   watchRefusals(listener: (refusals: TaskRefusals) => void): () => void {
     this.#refusalListeners.add(listener);
     return () => this.#refusalListeners.delete(listener);
   }
 
-  #scheduleGuardLook(): void {
-    if (this.#closed) return;
-    this.#guardTimer = this.#options.clock.setTimeout(() => {
-      this.#changes
-        .run(() => this.#lookForRefusals())
-        .catch((error) => this.#logger.error({ err: error }, 'could not look for refused clients'))
-        .finally(() => this.#scheduleGuardLook());
-    }, REFUSALS_LOOK_MS);
-  }
-
   /** Only within `#changes`. */
   async #lookForRefusals(): Promise<void> {
-    if (this.#closed || this.#isTakenOver) return;
+    if (this.#holder.isTakenOver) return;
     for (const refusals of await this.#parts.guard.look()) {
       for (const listener of this.#refusalListeners) listener(refusals);
     }
   }
 
   /** Only within `#changes`: gives ports back to programs that took them, and takes those that are free. */
-  async #checkPorts(): Promise<void> {
-    if (this.#closed) return;
-    const { balancer } = this.#parts;
-    const ports = this.#ports();
-    await this.#guard.look(ports);
-    const withheld = await this.#guard.check(ports);
-    if (this.#state !== undefined && !sameReasons(withheld, this.#withheld)) {
-      await this.#hold(this.#state);
-      return;
-    }
-    if (balancer.unserved.size > 0) await balancer.retry();
-    await this.#trimHostPorts(withheld);
-    this.#report(withheld);
+  #checkPorts(): Promise<void> {
+    return this.#holder.checkPorts();
   }
 
   /** Only within `#changes`: repairs what somebody removed, or what a failed write left. */
   async #check(): Promise<void> {
     // Taken over, but no state yet: the kernel holds another process's, which works.
-    if (this.#closed || this.#isTakenOver) return;
+    if (this.#holder.isTakenOver) return;
     const { tunnel, encryption, balancer, overlay, transaction } = this.#parts;
     const before = tunnel.ipv6Addresses;
     const isEncryptionLost = await encryption.repair();
     const isTunnelRepaired = await tunnel.repair();
-    if (tunnel.ipv6Addresses !== before) for (const listener of this.#listeners) listener();
+    if (tunnel.ipv6Addresses !== before) this.#report.tell();
     const isRepaired = (await overlay.repair()) || isTunnelRepaired || isEncryptionLost;
     if (isRepaired) {
       this.#logger.warn({}, 'somebody removed rules or routes of the mesh; restored them');
     }
-    if (this.#state !== undefined && (isRepaired || tunnel.isRetryDue)) {
-      await this.#hold(this.#state);
-    }
+    if (isRepaired || tunnel.isRetryDue) await this.#holder.holdAgain();
     if (await transaction.repair()) await balancer.settle({ isUnsure: true });
   }
 }
-
-const NOTHING: Pick<CheckedState, 'services' | 'members' | 'ports'> = {
-  ports: [],
-  services: new Map(),
-  members: new Map(),
-};
 
 /** The attachment with links whose packets still fit when they are encrypted. */
 function withinMtu(attachment: CheckedAttachment, limitBytes: number): CheckedAttachment {
@@ -741,11 +536,4 @@ function readSelf(place: MeshPeer, ingressNetwork: SubnetText): CheckedPeer {
     if (!(error instanceof BadPart)) throw error;
     throw new RangeError(`mesh: this node has no place in ${ingressNetwork}: ${error.message}`);
   }
-}
-
-/** Nothing is sent to peers that this node cannot reach. */
-function without(state: CheckedState, nodeIds: ReadonlySet<string>): CheckedState {
-  if (nodeIds.size === 0) return state;
-  const peers = new Map([...state.peers].filter(([nodeId]) => !nodeIds.has(nodeId)));
-  return { ...state, peers };
 }

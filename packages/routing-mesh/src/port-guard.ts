@@ -15,20 +15,26 @@ export interface PortGuardOptions {
 /** Knows which ports the mesh must leave alone on this node, and why. */
 export class PortGuard {
   readonly #options: PortGuardOptions;
-  /** The ports that the last look was about, and those of them that programs have. */
-  #asked: ReadonlySet<PortKey> = new Set();
-  #taken: ReadonlyMap<PortKey, string> = new Map();
+  /** The ports that looks were about, and those of them that programs have. */
+  #asked = new Set<PortKey>();
+  #taken = new Map<PortKey, string>();
 
   constructor(options: PortGuardOptions) {
     this.#options = options;
   }
 
   /**
-   * Says which of these ports to leave alone, by why. Looks at the host again only for a port that the last
-   * look was not about.
+   * Says which of these ports to leave alone, by why. Looks at the host only for ports that no look was about since
+   * `look`, and for those alone.
    */
   async check(ports: ReadonlySet<PortKey>): Promise<ReadonlyMap<PortKey, string>> {
-    if (!isSubset(ports, this.#asked)) await this.look(ports);
+    const asked = new Set<PortKey>();
+    for (const port of ports) if (!this.#asked.has(port)) asked.add(port);
+    if (asked.size > 0) {
+      const { programs, isHeld } = this.#options;
+      for (const [port, why] of await programs.find(asked, isHeld)) this.#taken.set(port, why);
+      for (const port of asked) this.#asked.add(port);
+    }
     const withheld = new Map<PortKey, string>();
     const own = new Set(this.#options.ownPorts());
     for (const port of ports) {
@@ -38,11 +44,11 @@ export class PortGuard {
     return withheld;
   }
 
-  /** Looks at the host now. */
+  /** Looks at the host now, for all ports that may be led to tasks. */
   async look(ports: ReadonlySet<PortKey>): Promise<void> {
     const { programs, isHeld } = this.#options;
-    this.#taken = await programs.find(ports, isHeld);
-    this.#asked = ports;
+    this.#taken = new Map(await programs.find(ports, isHeld));
+    this.#asked = new Set(ports);
   }
 }
 
@@ -58,10 +64,5 @@ export function sameReasons(
 ): boolean {
   if (a.size !== b.size) return false;
   for (const [port, why] of b) if (a.get(port) !== why) return false;
-  return true;
-}
-
-function isSubset(some: ReadonlySet<PortKey>, all: ReadonlySet<PortKey>): boolean {
-  for (const port of some) if (!all.has(port)) return false;
   return true;
 }

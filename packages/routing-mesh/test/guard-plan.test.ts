@@ -5,12 +5,13 @@ import { guardedTasks, type GuardInput, guardPlan } from '../src/guard/guard-pla
 import { parseRefused } from '../src/guard/access-guard.js';
 import { parseTaskId, type TaskId } from '../src/layout.js';
 import { NO_OPTIONS } from '../src/port-options.js';
+import { StateIndex } from '../src/state-index.js';
 import { IPV4, IPV6 } from '../src/table/family.js';
 
 const ip = (text: string): IpAddress => parseIpAddress(text)!;
 const id = (text: string): TaskId => parseTaskId(text)!;
 
-function input(allow: unknown, addresses = ['10.0.1.5', 'fd00::5']): GuardInput {
+function input(allow: unknown, addresses = ['10.0.1.5', 'fd00::5']): Omit<GuardInput, 'index'> {
   const service = (serviceId: string, name: string, rules?: unknown) =>
     readService({
       serviceId,
@@ -32,13 +33,16 @@ function input(allow: unknown, addresses = ['10.0.1.5', 'fd00::5']): GuardInput 
       [id('task1'), member('task1', 'db1', addresses)],
       [id('task2'), member('task2', 'web1', ['10.0.1.9', 'fd00::9'])],
     ]),
-    ports: [],
+    ports: new Map(),
     tasks: new Map([[id('task1'), { addresses: addresses.map(ip) }]]),
     numberOf: (serviceId) => (serviceId === 'web1' ? 7 : 0),
   };
 }
 
-function elements(from: GuardInput, family = IPV4): Record<string, string[]> {
+function elements(given: Omit<GuardInput, 'index'>, family = IPV4): Record<string, string[]> {
+  const index = new StateIndex();
+  index.replace(given);
+  const from = { ...given, index };
   const plan = guardPlan(guardedTasks(from), from, family);
   return Object.fromEntries(
     [...plan]
@@ -110,7 +114,9 @@ test('a task behind a published port alone is known by that port', (t) => {
     endpoints: [endpoint],
   } as const;
   const tasks = new Map([[id('task3'), { addresses: [ip('10.240.1.3')] }]]);
-  t.deepEqual(elements({ ...from, ports: [port], tasks }), { guarded: ['10.240.1.3'] });
+  t.deepEqual(elements({ ...from, ports: new Map([['tcp/80', port]]), tasks }), {
+    guarded: ['10.240.1.3'],
+  });
 });
 
 test('what the kernel counted is read, and nothing else', (t) => {

@@ -15,7 +15,7 @@ import {
 import { Conntrack } from '../src/balancer/nftables/conntrack.js';
 import { DnatSection } from '../src/balancer/nftables/dnat-section.js';
 import { HostPortSection } from '../src/balancer/nftables/host-port-section.js';
-import { EMPTY_MODEL, nextModel } from '../src/balancer/nftables/model.js';
+import { Model } from '../src/balancer/nftables/model.js';
 import { removedEndpoints } from '../src/balancer/nftables/port-changes.js';
 import { IsolationSection } from '../src/links/isolation-section.js';
 import { VethLinks } from '../src/links/veth-links.js';
@@ -178,34 +178,33 @@ test('whatever a state holds, only our grammar reaches the kernel, and good peer
       const reader = new StateReader({ ingress: INGRESS, logger: silentLogger });
       const conntrack = new Conntrack(run);
       await tunnel.start(self);
-      let model = EMPTY_MODEL;
+      const model = new Model();
       for (const state of states) {
         const read = reader.read(state, self, false);
         await tunnel.reach(read.peers);
-        const after = nextModel(model, read, self);
-        ports.follow(after);
+        const turns = model.follow({ ...read, touched: undefined }, self);
+        ports.follow(model.ports, turns);
         const changes = new ElementChanges();
         for (const section of [peerSection, ports]) section.takeChanges(changes);
         for (const text of changes.text().split('\n').slice(0, -1)) {
           checkNftText(text);
           t.regex(text, NFT_ELEMENTS);
         }
-        for (const { protocol, address, port } of removedEndpoints(model, after)) {
+        for (const { protocol, address, port } of removedEndpoints(turns)) {
           await conntrack.forgetFlows({ protocol: word(protocol), address, port });
         }
-        await tunnel.prune(after.peers);
-        for (const { nodeId, index } of GOOD_PEERS) t.is(after.peers.get(nodeId)?.index, index);
+        await tunnel.prune(read.peers);
+        for (const { nodeId, index } of GOOD_PEERS) t.is(read.peers.get(nodeId)?.index, index);
         t.deepEqual(
-          after.ports.get('tcp/8080')?.endpoints.map(({ address }) => String(address)),
+          model.ports.get('tcp/8080')?.endpoints.map(({ address }) => String(address)),
           GOOD_ENDPOINTS.map(({ address }) => address),
         );
-        for (const { endpoints } of after.ports.values()) {
+        for (const { endpoints } of model.ports.values()) {
           for (const { nodeId, address } of endpoints) {
-            const { subnet } = after.peers.get(nodeId)!;
+            const { subnet } = read.peers.get(nodeId)!;
             t.true(address.startsWith(subnet.replace(/0\/24$/, '')), `${address} of ${nodeId}`);
           }
         }
-        model = after;
       }
       for (const { program, args, input } of told) {
         for (const text of input.split('\n').filter((command) => command !== '')) {
@@ -369,11 +368,12 @@ test('no peer can take this node’s own place', (t) => {
 test('an unchanged port of an unchanged set of peers is not read again', (t) => {
   const reader = new StateReader({ ingress: INGRESS, logger: silentLogger });
   const state = { generation: 1, peers: GOOD_PEERS, ports: [GOOD_PORT] };
-  const [first] = reader.read(state, undefined, false).ports;
-  t.is(reader.read({ ...state, peers: [...GOOD_PEERS] }, undefined, false).ports[0], first);
+  const [first] = reader.read(state, undefined, false).ports.values();
+  const again = reader.read({ ...state, peers: [...GOOD_PEERS] }, undefined, false);
+  t.is(again.ports.get('tcp/8080'), first);
   const down = [GOOD_PEERS[0]!, GOOD_PEERS[1]!, { ...GOOD_PEERS[2]!, down: true }];
   const later = reader.read({ ...state, peers: down }, undefined, false);
-  t.is(later.ports[0], first);
+  t.is(later.ports.get('tcp/8080'), first);
   t.true(later.peers.get('node3')!.down);
 });
 
@@ -402,7 +402,7 @@ test('a userspace node’s endpoint is at its own address and a port of the rang
     at('localhost', 20_000, 9),
   ];
   const state = { generation: 1, peers: [rawPeer(2), liar], ports: [{ ...GOOD_PORT, endpoints }] };
-  const [port] = reader.read(state, undefined, false).ports;
+  const [port] = reader.read(state, undefined, false).ports.values();
   t.deepEqual(
     port!.endpoints.map(({ taskId }) => taskId),
     ['task0', 'task1'],
@@ -415,8 +415,8 @@ test('the loopback of another host is refused, unless this node is on loopback, 
   const local = { ...rawPeer(4), address: '127.0.77.4', userspace: true };
   const endpoints = [{ taskId: 't', nodeId: 'node4', address: '127.0.77.4', port: 20_001 }];
   const state = { generation: 1, peers: [local], ports: [{ ...GOOD_PORT, endpoints }] };
-  t.is(reader.read(state, undefined, false).ports[0]!.endpoints.length, 0);
-  t.is(reader.read(state, undefined, true).ports[0]!.endpoints.length, 1);
+  t.is(reader.read(state, undefined, false).ports.get('tcp/8080')!.endpoints.length, 0);
+  t.is(reader.read(state, undefined, true).ports.get('tcp/8080')!.endpoints.length, 1);
 });
 
 test('userspace nodes of one host share its address, and each keeps its tasks', (t) => {
@@ -429,5 +429,5 @@ test('userspace nodes of one host share its address, and each keeps its tasks', 
     port: 20_000 + i,
   }));
   const state = { generation: 1, peers: shared, ports: [{ ...GOOD_PORT, endpoints }] };
-  t.is(reader.read(state, undefined, false).ports[0]!.endpoints.length, 2);
+  t.is(reader.read(state, undefined, false).ports.get('tcp/8080')!.endpoints.length, 2);
 });

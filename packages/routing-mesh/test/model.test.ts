@@ -1,11 +1,13 @@
-import { type MeshEndpoint, type MeshPort, silentLogger } from '@swarm/api';
+import { type MeshEndpoint, type MeshPort, type PortKey, portKey, silentLogger } from '@swarm/api';
 import test from 'ava';
 import { FIRST_ENDPOINT_ID, LAST_ENDPOINT_ID } from '../src/layout.js';
-import { EMPTY_MODEL, type Model, nextModel } from '../src/balancer/nftables/model.js';
+import { DnatSection } from '../src/balancer/nftables/dnat-section.js';
+import { EndpointIds } from '../src/balancer/nftables/endpoint-ids.js';
+import { Model, type ModelPort, type PortChange } from '../src/balancer/nftables/model.js';
 import type { CheckedState } from '../src/checked.js';
-import { portChanges, removedEndpoints } from '../src/balancer/nftables/port-changes.js';
+import { removedEndpoints } from '../src/balancer/nftables/port-changes.js';
 import { ElementChanges } from '../src/table/element-changes.js';
-import { peerChanges } from '../src/tunnel/peer-section.js';
+import { PeerSection } from '../src/tunnel/peer-section.js';
 import { StateReader } from '../src/state-reader.js';
 import { INGRESS, peer as place, rawPeer as peer } from './support/checked.js';
 
@@ -24,14 +26,45 @@ const port = (publishedPort: number, endpoints: readonly MeshEndpoint[]): MeshPo
 const reader = new StateReader({ ingress: INGRESS, logger: silentLogger });
 const state = (ports: readonly MeshPort[], peers = [peer(1), peer(2)]): CheckedState =>
   reader.read({ generation: 1, peers, ports }, undefined, false);
-const step = (model: Model, ...args: Parameters<typeof state>): Model =>
-  nextModel(model, state(...args), place(1));
+/** A model with what it was told, and what its table was told. */
+class Node {
+  readonly model: Model;
+  readonly #section = new DnatSection();
+  readonly #peers = new PeerSection();
+  readonly #place;
+  turns: readonly PortChange[] = [];
 
-function modelChanges(before: Model, after: Model): ElementChanges {
-  const changes = new ElementChanges();
-  peerChanges(changes, before.peers, after.peers);
-  portChanges(changes, before, after);
-  return changes;
+  constructor(index = 1, ids = new EndpointIds()) {
+    this.model = new Model(ids);
+    this.#place = place(index);
+  }
+
+  /** @returns what changes in the table */
+  follow(...args: Parameters<typeof state>): ElementChanges {
+    return this.#follow(state(...args), undefined);
+  }
+
+  /** The same, told which ports differ. */
+  change(ports: readonly MeshPort[], ...touched: readonly number[]): ElementChanges {
+    return this.#follow(
+      state(ports),
+      touched.map((one) => portKey('tcp', one)),
+    );
+  }
+
+  #follow({ peers, ports }: CheckedState, touched: readonly PortKey[] | undefined): ElementChanges {
+    this.turns = this.model.follow({ peers, ports, touched }, this.#place);
+    this.#section.follow(this.model.ports, this.turns);
+    this.#peers.follow(peers);
+    const changes = new ElementChanges();
+    this.#peers.takeChanges(changes);
+    this.#section.takeChanges(changes);
+    return changes;
+  }
+
+  port(publishedPort = 8080): ModelPort {
+    return this.model.ports.get(portKey('tcp', publishedPort))!;
+  }
 }
 
 /** The text without slots: tests count those instead. */
@@ -43,9 +76,8 @@ function withoutSlots(text: string): string {
 }
 
 test('a first state: peers, a port, its endpoints', (t) => {
-  const model = step(EMPTY_MODEL, [port(8080, [endpoint(1, 2), endpoint(2, 2)])]);
   t.is(
-    withoutSlots(modelChanges(EMPTY_MODEL, model).text()),
+    withoutSlots(new Node().follow([port(8080, [endpoint(1, 2), endpoint(2, 2)])]).text()),
     `add element ip swarm_mesh peers { 02:00:00:00:00:01 : 0x100000, 02:00:00:00:00:02 : 0x200000 }
 add element ip swarm_mesh zones { 02:00:00:00:00:01 : 28673, 02:00:00:00:00:02 : 28674 }
 add element ip swarm_mesh underlay { 198.18.0.1, 198.18.0.2 }
@@ -58,9 +90,9 @@ add element ip swarm_mesh multi { 4096, 4097 }
 });
 
 test('a second endpoint joins: its element, half of the slots, and both may be drawn again', (t) => {
-  const before = step(EMPTY_MODEL, [port(8080, [endpoint(1, 2)])]);
-  const after = step(before, [port(8080, [endpoint(1, 2), endpoint(2, 2)])]);
-  const text = modelChanges(before, after).text();
+  const node = new Node();
+  node.follow([port(8080, [endpoint(1, 2)])]);
+  const text = node.follow([port(8080, [endpoint(1, 2), endpoint(2, 2)])]).text();
   t.is(
     withoutSlots(text),
     `add element ip swarm_mesh multi { 4096, 4097 }
@@ -72,92 +104,96 @@ add element ip swarm_mesh endpoints { 4097 : 10.240.2.2 . 80 }
 });
 
 test('one of two endpoints goes: the other can no longer be drawn again', (t) => {
-  const before = step(EMPTY_MODEL, [port(8080, [endpoint(1, 2), endpoint(2, 2)])]);
-  const after = step(before, [port(8080, [endpoint(2, 2)])]);
+  const node = new Node();
+  node.follow([port(8080, [endpoint(1, 2), endpoint(2, 2)])]);
   t.is(
-    withoutSlots(modelChanges(before, after).text()),
+    withoutSlots(node.follow([port(8080, [endpoint(2, 2)])]).text()),
     `delete element ip swarm_mesh multi { 4097, 4096 }
 delete element ip swarm_mesh endpoints { 4096 }
 `,
   );
   t.deepEqual(
-    removedEndpoints(before, after).map(({ address }) => address),
+    removedEndpoints(node.turns).map(({ address }) => address),
     ['10.240.1.2'],
   );
 });
 
 test('the last endpoint goes: the port is closed, not gone', (t) => {
-  const before = step(EMPTY_MODEL, [port(8080, [endpoint(1, 2)])]);
-  const closed = step(before, [port(8080, [])]);
+  const node = new Node();
+  node.follow([port(8080, [endpoint(1, 2)])]);
   t.is(
-    withoutSlots(modelChanges(before, closed).text()),
+    withoutSlots(node.follow([port(8080, [])]).text()),
     `delete element ip swarm_mesh narrow { tcp . 8080 }
 delete element ip swarm_mesh endpoints { 4096 }
 add element ip swarm_mesh closed { tcp . 8080 }
 `,
   );
-  const gone = step(closed, []);
-  t.is(modelChanges(closed, gone).text(), 'delete element ip swarm_mesh closed { tcp . 8080 }\n');
+  t.is(node.follow([]).text(), 'delete element ip swarm_mesh closed { tcp . 8080 }\n');
 });
 
 test('more than thirty endpoints move the port to the wide slots', (t) => {
   const many = Array.from({ length: 31 }, (_, i) => endpoint(1, 2 + i));
-  const before = step(EMPTY_MODEL, [port(8080, many.slice(1))]);
-  const after = step(before, [port(8080, many)]);
-  t.is(after.ports.get('tcp/8080')!.draw.slots.length, 840);
-  const text = withoutSlots(modelChanges(before, after).text());
+  const node = new Node();
+  node.follow([port(8080, many.slice(1))]);
+  const text = withoutSlots(node.follow([port(8080, many)]).text());
+  t.is(node.port().draw.slots.length, 840);
   t.regex(text, /delete element ip swarm_mesh narrow { tcp \. 8080 }/);
   t.regex(text, /add element ip swarm_mesh wide { tcp \. 8080 }/);
 });
 
 test('a state that says the same changes nothing, and unchanged ports keep their object', (t) => {
   const ports = [port(8080, [endpoint(1, 2)]), port(8081, [endpoint(1, 3)])];
-  const before = step(EMPTY_MODEL, ports);
+  const node = new Node();
+  node.follow(ports);
+  const before = node.port();
   const copy = structuredClone(ports) as MeshPort[];
-  t.true(modelChanges(before, step(before, copy)).empty);
-  const after = step(before, [copy[0]!, port(8081, [])]);
-  t.is(after.ports.get('tcp/8080'), before.ports.get('tcp/8080'));
+  t.true(node.follow(copy).empty);
+  node.follow([copy[0]!, port(8081, [])]);
+  t.is(node.port(), before);
 });
 
 test('endpoints of a node without a place in the mesh get no connections', (t) => {
   const ports = [port(8080, [endpoint(1, 2), endpoint(2, 2)])];
-  const before = step(EMPTY_MODEL, ports);
-  const after = step(before, ports, [peer(1)]);
+  const node = new Node();
+  node.follow(ports);
+  const text = node.follow(ports, [peer(1)]).text();
   t.deepEqual(
-    after.ports.get('tcp/8080')!.endpoints.map(({ nodeId }) => nodeId),
+    node.port().endpoints.map(({ nodeId }) => nodeId),
     ['node1'],
   );
-  const text = modelChanges(before, after).text();
   t.regex(text, /delete element ip swarm_mesh peers { 02:00:00:00:00:02 }/);
 });
 
 test('a peer with another address is removed and added again', (t) => {
-  const before = step(EMPTY_MODEL, []);
-  const after = step(before, [], [peer(1), { ...peer(2), address: '198.18.0.9' }]);
-  const text = modelChanges(before, after).text();
+  const node = new Node();
+  node.follow([]);
+  const text = node.follow([], [peer(1), { ...peer(2), address: '198.18.0.9' }]).text();
   t.regex(text, /delete element ip swarm_mesh underlay { 198.18.0.2 }/);
   t.regex(text, /add element ip swarm_mesh underlay { 198.18.0.9 }/);
   t.true(text.indexOf('delete') < text.indexOf('add'));
 });
 
 test('ids of endpoints that are gone rest until all others were used', (t) => {
-  let model = step(EMPTY_MODEL, [port(8080, [endpoint(1, 2)])]);
-  model = step({ ...model, nextId: LAST_ENDPOINT_ID }, [
-    port(8080, [endpoint(1, 2), endpoint(1, 3), endpoint(1, 4)]),
-  ]);
-  const ids = model.ports.get('tcp/8080')!.endpoints.map(({ id }) => id);
-  t.deepEqual(ids, [FIRST_ENDPOINT_ID, FIRST_ENDPOINT_ID + 1, LAST_ENDPOINT_ID]);
+  const ids = new EndpointIds(LAST_ENDPOINT_ID - 1);
+  const node = new Node(1, ids);
+  node.follow([port(8080, [endpoint(1, 2)])]);
+  node.follow([port(8080, [])]);
+  node.follow([port(8080, [endpoint(1, 2), endpoint(1, 3), endpoint(1, 4)])]);
+  t.deepEqual(
+    node.port().endpoints.map(({ id }) => id),
+    [FIRST_ENDPOINT_ID, FIRST_ENDPOINT_ID + 1, LAST_ENDPOINT_ID],
+  );
 });
 
 test('of more than 840 endpoints every node takes 840, and not all nodes the same', (t) => {
   const many = Array.from({ length: 1000 }, (_, i) => ({ ...endpoint(1, 2), taskId: `task${i}` }));
-  const [a, b] = [1, 2].map((index) =>
-    nextModel(EMPTY_MODEL, state([port(8080, many)]), place(index)),
-  );
-  const names = (model: Model) =>
-    new Set(model.ports.get('tcp/8080')!.endpoints.map(({ taskId }) => taskId));
-  t.is(names(a!).size, 840);
-  t.is(new Set([...names(a!), ...names(b!)]).size, 1000);
+  const [a, b] = [1, 2].map((index) => {
+    const node = new Node(index);
+    node.follow([port(8080, many)]);
+    return new Set(node.port().endpoints.map(({ taskId }) => taskId));
+  });
+  t.is(a!.size, 840);
+  t.is(new Set([...a!, ...b!]).size, 1000);
 });
 
 test('an endpoint without an IPv4 address or a port does not spoil the rest', (t) => {
@@ -166,9 +202,23 @@ test('an endpoint without an IPv4 address or a port does not spoil the rest', (t
     { ...endpoint(1, 4), address: 'fd00::1' },
     { ...endpoint(1, 5), port: 0 },
   ];
-  const model = step(EMPTY_MODEL, [port(8080, [...bad, endpoint(1, 2)])]);
+  const node = new Node();
+  node.follow([port(8080, [...bad, endpoint(1, 2)])]);
   t.deepEqual(
-    model.ports.get('tcp/8080')!.endpoints.map(({ taskId }) => taskId),
+    node.port().endpoints.map(({ taskId }) => taskId),
     ['task2'],
   );
+});
+
+test('a port that nobody says has changed is not looked at', (t) => {
+  const node = new Node();
+  const ports = [port(8080, [endpoint(1, 2)]), port(8081, [endpoint(1, 3)])];
+  node.follow(ports);
+  const both = [port(8080, []), port(8081, [])];
+  t.regex(node.change(both, 8081).text(), /closed { tcp \. 8081 }/);
+  t.deepEqual(
+    node.port().endpoints.map(({ taskId }) => taskId),
+    ['task2'],
+  );
+  t.regex(node.change(both, 8080, 8081).text(), /closed { tcp \. 8080 }/);
 });

@@ -1,4 +1,4 @@
-import { type MeshState, type PortKey, silentLogger } from '@swarm/api';
+import { type MeshDelta, type MeshState, type PortKey, silentLogger } from '@swarm/api';
 import test from 'ava';
 import { until, VirtualClock } from '@swarm/sim';
 import type { HostPort } from '../src/mesh.js';
@@ -85,12 +85,50 @@ test('a state: new ways first, one commit, then ways that are gone, then connect
   t.is(mesh.generation, 7);
 });
 
+test('a change takes the same way without the nodes, and names what it touched', async (t) => {
+  const { mesh, fake } = await started();
+  const delta = (base: number, more: Partial<MeshDelta> = {}): MeshDelta => ({
+    ...{ base, generation: base + 1, peers: [], removedPeers: [], removedPorts: [] },
+    ports: [{ ...state(1).ports[0]!, publishedPort: 8081 }],
+    ...more,
+  });
+  t.false(await mesh.change(delta(0)), 'nothing is held yet');
+  await mesh.apply(state(7, 1, 2));
+  fake.take();
+  t.true(await mesh.change(delta(7)));
+  t.deepEqual(fake.take(), [
+    'balancer.apply',
+    'overlay.apply 0',
+    'commit',
+    'names.apply 0',
+    'overlay.settle',
+    'balancer.settle',
+  ]);
+  t.is(mesh.generation, 8);
+  t.deepEqual([...fake.slices.at(-1)!.touched!], ['tcp/8081']);
+  t.deepEqual([...fake.slices.at(-1)!.ports.keys()], ['tcp/8080', 'tcp/8081']);
+
+  t.false(await mesh.change(delta(7)), 'another base');
+  t.false(await mesh.change(delta(8, { peers: [rawPeer(3)] })), 'another node');
+  t.false(await mesh.change(delta(8, { removedPeers: ['node2'] })));
+  t.deepEqual(fake.take(), [], 'only a whole state will do');
+
+  fake.during.set('names.apply', async () => {
+    throw new Error('no resolver');
+  });
+  await t.throwsAsync(mesh.change(delta(8)), { message: 'no resolver' });
+  fake.during.clear();
+  t.false(await mesh.change(delta(8)), 'some parts hold it and some do not');
+  await mesh.apply(state(9, 1, 2));
+  t.true(await mesh.change(delta(9)));
+});
+
 test('each part gets its slice only, and nothing leads to a peer without a way', async (t) => {
   const { mesh, fake } = await started();
   fake.refused = new Set(['node2']);
   await mesh.apply(state(1, 1, 2));
   const [slice] = fake.slices;
-  t.deepEqual(Object.keys(slice!).sort(), ['peers', 'ports']);
+  t.deepEqual(Object.keys(slice!).sort(), ['peers', 'ports', 'touched']);
   t.deepEqual([...slice!.peers.keys()], ['node1']);
   t.true(fake.take().includes('tunnel.prune node1'));
 });
@@ -102,7 +140,9 @@ test('endpoints on nodes that are not reached are left out, at once, while there
   const both = { ...port!, endpoints: [...port!.endpoints, more] };
   await mesh.apply({ ...state(1, 1, 2, 3), ports: [both, { ...port!, publishedPort: 8081 }] });
   const served = () =>
-    fake.slices.at(-1)!.ports.map(({ endpoints }) => endpoints.map(({ taskId }) => taskId));
+    [...fake.slices.at(-1)!.ports.values()].map(({ endpoints }) =>
+      endpoints.map(({ taskId }) => taskId),
+    );
   const held = async (expected: string[][]) => {
     await until('the slice follows', () => String(served()) === String(expected));
     t.deepEqual(served(), expected);
@@ -382,7 +422,7 @@ test('one address on all networks, as in the host’s network, is one address of
 
 const PORT_CHECK_MS = 3000;
 const served = (fake: FakeParts) =>
-  fake.slices.at(-1)?.ports.map(({ publishedPort }) => publishedPort);
+  [...(fake.slices.at(-1)?.ports.values() ?? [])].map(({ publishedPort }) => publishedPort);
 
 test('a port that a program of the host has is left to it, reported, and taken once it is free', async (t) => {
   const { mesh, fake, clock } = await started();

@@ -1,10 +1,19 @@
 import { type IpAddress, silentLogger, Subnet } from '@swarm/api';
 import test from 'ava';
-import type { CheckedMember, CheckedOverlay, CheckedPeer, CheckedService } from '../src/checked.js';
+import type {
+  CheckedMember,
+  CheckedOverlay,
+  CheckedPeer,
+  CheckedService,
+  CheckedTask,
+  StateChange,
+} from '../src/checked.js';
 import { parseNetworkId, parseTaskId, type NetworkId, type TaskId } from '../src/layout.js';
 import { noEncryption } from '../src/encryption/traffic-encryption.js';
 import { NftablesOverlays } from '../src/overlay/nftables-overlays.js';
-import { viewNetworks } from '../src/overlay/network-view.js';
+import type { NetworkTouches } from '../src/overlay/network-view.js';
+import { ViewedNetworks, type ViewSource } from '../src/overlay/viewed-networks.js';
+import { StateIndex } from '../src/state-index.js';
 import { VipSection } from '../src/overlay/vip-section.js';
 import { WallSection } from '../src/overlay/wall-section.js';
 import { ElementChanges } from '../src/table/element-changes.js';
@@ -57,6 +66,12 @@ class PaperNode {
   readonly members = new Map<TaskId, CheckedMember>();
   readonly services = new Map<string, CheckedService>();
   readonly here = new Map<TaskId, readonly CheckedOverlay[]>();
+  readonly #networks = new ViewedNetworks();
+  readonly #index = new StateIndex();
+  /** What it was told last. */
+  #told: Told | undefined;
+  /** Tasks that came or went since, with their networks. */
+  readonly #moved = new Map<TaskId, readonly NetworkId[]>();
   #tasks = 0;
 
   constructor(seed: number) {
@@ -140,8 +155,7 @@ class PaperNode {
   async follow(): Promise<void> {
     for (const taskId of [...this.here.keys()]) {
       if (this.members.has(taskId) || this.pick(2) === 0) continue;
-      this.here.delete(taskId);
-      await this.overlays.detach([taskId]);
+      await this.leave(taskId);
     }
     for (const { taskId, nodeId, networks } of this.members.values()) {
       if (nodeId !== 'node1' || this.here.has(taskId) || this.pick(2) === 0) continue;
@@ -151,21 +165,75 @@ class PaperNode {
         return { networkId: one.networkId, overlay: one, addresses: [first!, ...more] as const };
       });
       try {
-        await this.overlays.attach({ taskId, attachments });
-        this.here.set(taskId, own);
+        await this.join(taskId, own, attachments);
       } catch {
         // Another task of this node has its address.
       }
     }
   }
 
-  /** As the mesh holds a state; checks the order of routes and rules by the way. */
+  async join(
+    taskId: TaskId,
+    own: readonly CheckedOverlay[],
+    attachments: CheckedTask['attachments'],
+  ): Promise<void> {
+    await this.overlays.attach({ taskId, attachments });
+    this.here.set(taskId, own);
+    this.#moved.set(
+      taskId,
+      own.map(({ networkId }) => networkId),
+    );
+  }
+
+  async leave(taskId: TaskId): Promise<void> {
+    const networks = this.here.get(taskId)!.map(({ networkId }) => networkId);
+    this.here.delete(taskId);
+    await this.overlays.detach([taskId]);
+    this.#moved.set(taskId, networks);
+  }
+
+  /** As the mesh does: a whole state first and when nodes changed, else what changed. @returns faults */
   async hold(): Promise<string[]> {
     const overlays = new Map([...this.here.values()].flat().map((one) => [one.networkId, one]));
-    const networks = viewNetworks(overlays.values(), this, this.peers);
+    const told = this.#told;
+    const now = {
+      peers: new Map(this.peers),
+      members: new Map(this.members),
+      services: new Map(this.services),
+    };
+    this.#told = now;
+    if (told === undefined || !isSame(told.peers, now.peers)) {
+      this.#index.replace({ ...now, ports: new Map() });
+      this.#networks.replace(overlays.values(), this.#source(now));
+      this.#moved.clear();
+      return this.#apply(undefined);
+    }
+    const overlayOf = (networkId: NetworkId) => overlays.get(networkId);
+    const moved = this.#networks.followTasks(overlayOf, this.#moved, this.#source(told));
+    this.#moved.clear();
+    const faults = await this.#apply(moved);
+    const change: StateChange = {
+      ports: new Map(),
+      members: differing(told.members, now.members),
+      services: differing(told.services, now.services),
+    };
+    this.#index.change({ ...now, ports: new Map() }, change);
+    return [...faults, ...(await this.#apply(this.#networks.change(change, this.#source(now))))];
+  }
+
+  #source(state: Told): ViewSource {
+    return { state, index: this.#index, peers: state.peers, unreached: new Set() };
+  }
+
+  /** Checks the order of routes and rules by the way. */
+  async #apply(touched: NetworkTouches): Promise<string[]> {
     const faults: string[] = [];
     const before = this.targets();
-    await this.overlays.apply({ peers: this.peers, networks });
+    await this.overlays.apply({
+      peers: this.#told!.peers,
+      networks: this.#networks.views,
+      touched,
+    });
     for (const address of before) {
       if (!this.isReachable(address)) faults.push(`${address} lost its route while in use`);
     }
@@ -202,6 +270,27 @@ class PaperNode {
     const networks = this.members.get(taskId)?.networks ?? new Map();
     return [...networks.values()].flat().includes(ip(address));
   }
+}
+
+interface Told {
+  readonly peers: ReadonlyMap<string, CheckedPeer>;
+  readonly members: ReadonlyMap<TaskId, CheckedMember>;
+  readonly services: ReadonlyMap<string, CheckedService>;
+}
+
+/** By key, what was there before, where it is another object now. */
+function differing<K, V>(
+  before: ReadonlyMap<K, V>,
+  after: ReadonlyMap<K, V>,
+): ReadonlyMap<K, V | undefined> {
+  const found = new Map<K, V | undefined>();
+  for (const key of [...before.keys(), ...after.keys()])
+    if (before.get(key) !== after.get(key)) found.set(key, before.get(key));
+  return found;
+}
+
+function isSame<K, V>(a: ReadonlyMap<K, V>, b: ReadonlyMap<K, V>): boolean {
+  return differing(a, b).size === 0;
 }
 
 /** What the kernel holds, with each number and id replaced by what it stands for. */
@@ -260,8 +349,7 @@ test('whatever came before, a node holds what one that just started would', asyn
       for (const [taskId, own] of world.here) {
         const networks = attachedNetworks(world, taskId, own);
         if (networks === undefined) continue;
-        await fresh.overlays.attach({ taskId, attachments: networks });
-        fresh.here.set(taskId, own);
+        await fresh.join(taskId, own, networks);
       }
       if (fresh.here.size !== world.here.size) continue;
       for (const [id, one] of world.members) fresh.members.set(id, one);
@@ -277,8 +365,7 @@ test('whatever came before, a node holds what one that just started would', asyn
     }
     world.members.clear();
     world.services.clear();
-    await world.overlays.detach([...world.here.keys()]);
-    world.here.clear();
+    for (const taskId of world.here.keys()) await world.leave(taskId);
     await world.hold();
     for (const sets of world.sets.values()) t.is(sets.size, 0, `seed ${seed}`);
     t.is(world.routes.held.size + world.routes.caught.size + world.routes.rules.size, 0);

@@ -5,7 +5,7 @@ import type { ResolverOrder } from '../src/names/resolver-orders.js';
 import { type ResolverConnection, ResolverRefusal } from '../src/names/resolver-process.js';
 import { ResolverNames } from '../src/names/resolver-names.js';
 import { namedTask } from './contract/names-contract.js';
-import { viewOf } from './support/name-views.js';
+import { namesSlice, viewOf } from './support/name-views.js';
 
 const view = (...vips: string[]) =>
   viewOf({ networkId: 'backend', services: [{ serviceId: 's', names: ['db'], vips }] });
@@ -72,8 +72,8 @@ function opened() {
 
 test('a node without tasks that have names starts nothing', async (t) => {
   const { resolvers, names } = opened();
-  await names.apply({ networks: [] });
-  await names.apply({ networks: [view('10.0.1.2')] });
+  await names.apply(namesSlice());
+  await names.apply(namesSlice(view('10.0.1.2')));
   await names.retain(new Set(['task1']));
   await names.detach([namedTask('task1', ['backend']).taskId]);
   t.is(resolvers.told.length, 0);
@@ -81,10 +81,10 @@ test('a node without tasks that have names starts nothing', async (t) => {
 
 test('the first task starts it, and finds what was applied before', async (t) => {
   const { resolvers, names } = opened();
-  await names.apply({ networks: [view('10.0.1.2')] });
+  await names.apply(namesSlice(view('10.0.1.2')));
   await names.attach(namedTask('task1', ['backend']));
   t.deepEqual(resolvers.types(0).slice(0, 2), ['change', 'attach']);
-  await names.apply({ networks: [view('10.0.1.2')] });
+  await names.apply(namesSlice(view('10.0.1.2')));
   t.is(resolvers.types(0).filter((type) => type === 'change').length, 1, 'nothing changed');
 });
 
@@ -94,14 +94,14 @@ test('a daemon without a state leaves what the resolver holds', async (t) => {
   await names.retain(new Set(['task1']));
   await names.attach(namedTask('task1', ['backend']));
   t.deepEqual(resolvers.types(0), ['retain', 'attach']);
-  await names.apply({ networks: [view('10.0.1.2')] });
+  await names.apply(namesSlice(view('10.0.1.2')));
   t.like(resolvers.told[0]![2], { type: 'change', changes: [{ type: 'clear' }], isLast: true });
 });
 
 test('one that dies is started again at once, with everything', async (t) => {
   const { resolvers, clock, names } = opened();
   await names.attach(namedTask('task1', ['backend']));
-  await names.apply({ networks: [view('10.0.1.2')] });
+  await names.apply(namesSlice(view('10.0.1.2')));
   resolvers.die();
   await clock.advance(1);
   await settle();
@@ -116,7 +116,7 @@ test('one that hangs is killed and started again within the apply that met it', 
   const { resolvers, clock, names } = opened();
   await names.attach(namedTask('task1', ['backend']));
   resolvers.mood = 'hangs';
-  const applied = names.apply({ networks: [view('10.0.1.2')] });
+  const applied = names.apply(namesSlice(view('10.0.1.2')));
   for (let ms = 0; ms < 5_100; ms += 100) await clock.advance(100);
   await applied;
   t.is(resolvers.kills, 1);
@@ -128,7 +128,7 @@ test('a state does not wait for a resolver that cannot be started', async (t) =>
   await names.attach(namedTask('task1', ['backend']));
   resolvers.cannotStart = true;
   resolvers.die();
-  await t.notThrowsAsync(names.apply({ networks: [view('10.0.1.2')] }));
+  await t.notThrowsAsync(names.apply(namesSlice(view('10.0.1.2'))));
   await t.throwsAsync(names.attach(namedTask('task2', ['backend'])), { message: 'no memory' });
   resolvers.cannotStart = false;
   await clock.advance(600);

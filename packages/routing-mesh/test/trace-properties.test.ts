@@ -6,17 +6,30 @@ import { parseRule } from '../src/trace/rule-parser.js';
 import { covers } from '../src/trace/values.js';
 import { rawPeer } from './support/checked.js';
 import { PORTS, randomState } from './support/random-states.js';
+import { stateDelta } from './support/state-delta.js';
 import { firstPacket, HERE, TracedMesh } from './support/traced-mesh.js';
 
 const PROTOCOLS: readonly PortProtocol[] = ['tcp', 'udp'];
 const HOST_PORT = 9000;
 
 type Step =
-  | { readonly kind: 'state'; readonly state: Omit<MeshState, 'generation'> }
+  | {
+      readonly kind: 'state';
+      readonly state: Omit<MeshState, 'generation'>;
+      /** The nodes are those of the state before. */
+      readonly keepsPeers: boolean;
+    }
   | { readonly kind: 'attach' | 'detach'; readonly task: number };
 
 const step: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 3, arbitrary: randomState.map((state) => ({ kind: 'state', state }) as const) },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      kind: fc.constant('state' as const),
+      state: randomState,
+      keepsPeers: fc.boolean(),
+    }),
+  },
   fc.record({ kind: fc.constantFrom('attach', 'detach'), task: fc.nat({ max: 2 }) }),
 );
 
@@ -143,20 +156,37 @@ function checkStrangers(t: ExecutionContext, traced: TracedMesh): void {
   );
 }
 
+/** Ids differ with the order in which ports came; how many elements there are does not. */
+function counts(traced: TracedMesh): Readonly<Record<string, number>> {
+  return Object.fromEntries(
+    Object.entries(traced.elements()).map(([set, elements]) => [set, elements.length]),
+  );
+}
+
 test('every packet goes to a current endpoint or is refused, after any history', async (t) => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 6 }), async (steps) => {
       const traced = await TracedMesh.start();
       const whole = await TracedMesh.start();
+      const changed = await TracedMesh.start();
+      let told: MeshState = { generation: 0, peers: [], ports: [] };
       let wanted: Wanted = { state: { peers: [], ports: [] }, attached: new Set() };
       let generation = 0;
       for (const each of steps) {
         generation++;
-        for (const { mesh } of [traced, whole]) {
-          // The one writes whole tables, the other changes.
+        if (each.kind === 'state') {
+          const { peers } = each.keepsPeers ? wanted.state : each.state;
+          wanted = { ...wanted, state: { ...each.state, peers } };
+        }
+        for (const { mesh } of [traced, whole, changed]) {
+          // One writes whole tables, one changes, and one hears of no more than what changed.
           whole.refusesChanges = mesh === whole.mesh;
-          if (each.kind === 'state') await mesh.apply({ ...each.state, generation });
-          else if (each.kind === 'detach') await mesh.detach(`task${each.task}`);
+          if (each.kind === 'state') {
+            const state = { ...wanted.state, generation };
+            const delta = stateDelta(told, state);
+            if (mesh !== changed.mesh || !(await mesh.change(delta))) await mesh.apply(state);
+            told = mesh === changed.mesh ? state : told;
+          } else if (each.kind === 'detach') await mesh.detach(`task${each.task}`);
           else {
             await mesh.attach({
               taskId: `task${each.task}`,
@@ -168,17 +198,18 @@ test('every packet goes to a current endpoint or is refused, after any history',
             });
           }
         }
-        if (each.kind === 'state') wanted = { ...wanted, state: each.state };
-        else {
+        if (each.kind !== 'state') {
           const attached = new Set(wanted.attached);
           if (each.kind === 'attach') attached.add(each.task);
           else attached.delete(each.task);
           wanted = { ...wanted, attached };
         }
         checkWorld(t, traced, wanted);
+        checkWorld(t, changed, wanted);
       }
       t.deepEqual(traced.elements(), whole.elements(), 'changes lead to what a whole write does');
-      await Promise.all([traced, whole].map(({ mesh }) => mesh.close({ keep: false })));
+      t.deepEqual(counts(changed), counts(traced), 'what changed leads to as many elements');
+      await Promise.all([traced, whole, changed].map(({ mesh }) => mesh.close({ keep: false })));
       t.deepEqual(traced.ruleset.tables, [], 'nothing is left');
     }),
     { numRuns: 60 },

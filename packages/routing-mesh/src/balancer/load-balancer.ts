@@ -8,8 +8,10 @@ import type { HostPort } from '../mesh.js';
 export interface BalancerSlice {
   /** Nodes that this one can reach, by id; includes itself. */
   readonly peers: ReadonlyMap<string, CheckedPeer>;
-  /** All published ports with their endpoints. An unchanged port is the same object as before. */
-  readonly ports: readonly CheckedPort[];
+  /** All published ports with their endpoints. Follows the newest state: keep what has to stay. */
+  readonly ports: ReadonlyMap<PortKey, CheckedPort>;
+  /** Those that may differ from the last slice, whose peers are the same; undefined: everything may. */
+  readonly touched: Iterable<PortKey> | undefined;
 }
 
 /** A task of this node. */
@@ -41,7 +43,7 @@ export interface LoadBalancer {
   /**
    * Sends published ports to exactly these endpoints, at the latest once the transaction is committed.
    * Connections to removed endpoints continue. Reports a port that cannot be opened and tries it again with
-   * each state; it does not hold up the others.
+   * each slice that does not name what it touches; it does not hold up the others.
    */
   apply(slice: BalancerSlice): Promise<void>;
 
@@ -71,7 +73,10 @@ export interface LoadBalancer {
   /** Whether the task's host ports are led to it over IPv6 too. */
   servesIpv6(taskId: TaskId): boolean;
 
-  /** Ports that it could not open as the slice and the tasks ask, and why, as the end of a sentence. */
+  /**
+   * Ports that it could not open as the slice and the tasks ask, and why, as the end of a sentence. Another map after
+   * each change.
+   */
   readonly unserved: ReadonlyMap<PortKey, string>;
 
   /** Tries again to open those. */

@@ -1,6 +1,7 @@
 import type { IpAddress, Logger, MeshEncryption } from '@swarm/api';
 import type { CheckedPeer, CheckedTask } from '../checked.js';
 import { ENCRYPTION_EXTRA_BYTES, type LinkName } from '../layout.js';
+import type { NetworkTouches, NetworkViews } from '../overlay/network-view.js';
 import type { OverlaySlice } from '../overlay/overlay-networks.js';
 import type { ClearWall } from './clear-wall.js';
 import type { EncryptedPeer, EncryptionMeans } from './encryption-means.js';
@@ -60,13 +61,14 @@ export class EncryptedTunnel implements TrafficEncryption {
     await this.#startMeans();
   }
 
-  async reach({ peers, networks }: OverlaySlice): Promise<void> {
-    const encrypted = networks.filter(({ overlay }) => overlay.isEncrypted);
+  async reach({ peers, networks, touched }: OverlaySlice): Promise<void> {
+    if (!isTouched(networks, touched)) return;
+    const encrypted = [...networks.values()].filter(({ overlay }) => overlay.isEncrypted);
     // First: nothing may leave in clear while it is led elsewhere.
     await this.#options.wall.guard(encrypted.flatMap(({ overlay }) => overlay.subnets));
     const addresses = new Map<string, Set<IpAddress>>();
     for (const { members } of encrypted) {
-      for (const member of members) {
+      for (const member of members.values()) {
         const nodeId = member.peer?.nodeId;
         if (nodeId === undefined || nodeId === this.#self?.nodeId) continue;
         const own = addresses.get(nodeId) ?? new Set();
@@ -160,4 +162,10 @@ export class EncryptedTunnel implements TrafficEncryption {
     }
     this.#problems = problems;
   }
+}
+
+/** Whether anything may differ on an encrypted network; one that is gone may have been one. */
+function isTouched(networks: NetworkViews, touched: NetworkTouches): boolean {
+  if (touched === undefined) return true;
+  return [...touched.keys()].some((id) => networks.get(id)?.overlay.isEncrypted !== false);
 }

@@ -1,6 +1,8 @@
 import { isPort, type Logger, parseIpAddress } from '@swarm/api';
 import { CommandError, type RunCommand } from '../kernel/command.js';
 import { TABLE, type TableFamily, type TaskId } from '../layout.js';
+import type { StateChange } from '../checked.js';
+import { StateIndex } from '../state-index.js';
 import type { Family } from '../table/family.js';
 import {
   type GuardedTask,
@@ -9,6 +11,7 @@ import {
   guardPlan,
   type RefusedAttempt,
 } from './guard-plan.js';
+import { GuardScope } from './guard-scope.js';
 import { type GuardSection, REFUSED_SET } from './guard-section.js';
 
 /** What nobody admitted since the last look, for one task. */
@@ -22,8 +25,11 @@ export interface Refusals {
 
 /** Lets only those connect to tasks of this node whom their services' rules name. */
 export interface AccessGuard {
-  /** Takes the rules of a state; they hold once the transaction of all parts is committed. */
-  apply(input: Omit<GuardInput, 'numberOf'>): void;
+  /**
+   * Takes the rules of a state; they hold once the transaction of all parts is committed.
+   * @param change all that differs from the last call; undefined: anything may
+   */
+  apply(input: Omit<GuardInput, 'numberOf'>, change?: StateChange): void;
   /** What was refused since the last look. Costs nothing while no task has rules. */
   look(): Promise<readonly Refusals[]>;
 }
@@ -46,6 +52,7 @@ export class NftablesGuard implements AccessGuard {
   readonly #numbers = new Map<string, number>();
   #lastNumber = 0;
   #guarded: readonly GuardedTask[] = [];
+  #scope = new GuardScope([], { index: new StateIndex(), services: new Map() });
   /** Packets of each refused attempt, as last read. */
   #seen = new Map<string, number>();
   #isFailing = false;
@@ -54,7 +61,8 @@ export class NftablesGuard implements AccessGuard {
     this.#options = options;
   }
 
-  apply(slice: Omit<GuardInput, 'numberOf'>): void {
+  apply(slice: Omit<GuardInput, 'numberOf'>, change?: StateChange): void {
+    if (change !== undefined && !this.#scope.isTouched(change, slice)) return;
     const used = new Set<string>();
     const numberOf = (serviceId: string): number => {
       used.add(serviceId);
@@ -67,6 +75,7 @@ export class NftablesGuard implements AccessGuard {
     };
     const input: GuardInput = { ...slice, numberOf };
     const guarded = guardedTasks(input);
+    this.#scope = new GuardScope(guarded, input);
     if (guarded.length === 0 && this.#guarded.length === 0) return;
     this.#guarded = guarded;
     for (const [family, section] of this.#options.sections)

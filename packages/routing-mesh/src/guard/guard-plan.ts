@@ -1,6 +1,7 @@
-import { type IpAddress, isIpv6, type Subnet } from '@swarm/api';
+import { type IpAddress, isIpv6, type PortKey, type Subnet } from '@swarm/api';
 import type { CheckedAllow, CheckedMember, CheckedPort, CheckedService } from '../checked.js';
 import type { TaskId } from '../layout.js';
+import type { StateIndex } from '../state-index.js';
 import type { Family } from '../table/family.js';
 
 /** Sets and maps of the guard. `guard_refused` is the kernel's to fill. */
@@ -29,9 +30,10 @@ export const GUARD_SETS: readonly GuardSetName[] = [
 export type GuardPlan = ReadonlyMap<GuardSetName, ReadonlyMap<string, string>>;
 
 export interface GuardInput {
+  readonly index: StateIndex;
   readonly services: ReadonlyMap<string, CheckedService>;
   readonly members: ReadonlyMap<TaskId, CheckedMember>;
-  readonly ports: readonly CheckedPort[];
+  readonly ports: ReadonlyMap<PortKey, CheckedPort>;
   /** Tasks of this node with all of their addresses. */
   readonly tasks: ReadonlyMap<TaskId, { readonly addresses: readonly IpAddress[] }>;
   /** A number for each service that a rule admits; the same as long as one does. */
@@ -50,11 +52,12 @@ export interface GuardedTask {
  * Tasks of this node whose services have rules. A task's service is known by the networks it is on, or by the ports
  * that lead to it; one without either is reached by nobody.
  */
-export function guardedTasks({ services, members, ports, tasks }: GuardInput): GuardedTask[] {
+export function guardedTasks({ index, services, members, tasks }: GuardInput): GuardedTask[] {
+  if (index.servicesWithRules.size === 0) return [];
   const owners = new Map<TaskId, string>();
-  for (const { serviceId, endpoints } of ports) {
-    if (services.get(serviceId)?.allow === undefined) continue;
-    for (const { taskId } of endpoints) owners.set(taskId as TaskId, serviceId);
+  for (const serviceId of index.servicesWithRules.keys()) {
+    for (const { endpoints } of index.portsOf(serviceId).values())
+      for (const { taskId } of endpoints) owners.set(taskId as TaskId, serviceId);
   }
   const found: GuardedTask[] = [];
   for (const [taskId, { addresses }] of tasks) {
@@ -93,7 +96,7 @@ export function guardPlan(
             if (source.subnet.prefixLength === 0) put(`guard_open${suffix}` as GuardSetName, to);
             else networks.set(to, [...(networks.get(to) ?? []), source.subnet]);
           } else {
-            for (const id of servicesNamed(input.services, source.name)) {
+            for (const id of servicesNamed(input, source.name)) {
               callers.add(id);
               put(`guard_admits${suffix}` as GuardSetName, `${input.numberOf(id)} . ${to}`);
             }
@@ -107,22 +110,24 @@ export function guardPlan(
       for (const subnet of widest(subnets)) put(name, `${subnet} . ${to}`);
     }
   }
-  if (callers.size === 0) return plan;
-  for (const { serviceId, networks } of input.members.values()) {
-    if (!callers.has(serviceId)) continue;
-    for (const addresses of networks.values()) {
-      for (const address of addresses.filter(isOfFamily))
-        put('guard_callers', address, `${input.numberOf(serviceId)}`);
+  for (const id of callers) {
+    for (const { networks } of input.index.membersOf(id).values()) {
+      for (const addresses of networks.values()) {
+        for (const address of addresses.filter(isOfFamily))
+          put('guard_callers', address, `${input.numberOf(id)}`);
+      }
     }
   }
   return plan;
 }
 
 /** By id, or by name: names of services are unique. */
-function servicesNamed(services: ReadonlyMap<string, CheckedService>, name: string): string[] {
+export function servicesNamed(
+  { services, index }: Pick<GuardInput, 'services' | 'index'>,
+  name: string,
+): string[] {
   if (services.has(name)) return [name];
-  const wanted = name.toLowerCase();
-  return [...services.values()].flatMap((one) => (one.name === wanted ? one.serviceId : []));
+  return [...index.servicesNamed(name.toLowerCase()).keys()];
 }
 
 /** Those that are within no other one. */

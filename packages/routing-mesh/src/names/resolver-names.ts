@@ -1,7 +1,11 @@
 import { type Clock, type Logger, SerialQueue, type Timer } from '@swarm/api';
-import type { NetworkView } from '../overlay/network-view.js';
 import type { TaskId } from '../layout.js';
-import { RESOLVER_ADDRESS, type ResolverOrder, type ResolverTask } from './resolver-orders.js';
+import {
+  type BookChange,
+  RESOLVER_ADDRESS,
+  type ResolverOrder,
+  type ResolverTask,
+} from './resolver-orders.js';
 import {
   type ResolverConnection,
   type ResolverProcess,
@@ -31,9 +35,11 @@ export class ResolverNames implements ServiceNames {
   /** Everything that is said to the resolver, in order. */
   readonly #queue = new SerialQueue();
   readonly #tasks = new Map<TaskId, NamedTask>();
-  /** Undefined before the first state: the resolver keeps what an earlier daemon told it. */
-  #views: readonly NetworkView[] | undefined;
+  /** False before the first state: the resolver keeps what an earlier daemon told it. */
+  #hasState = false;
   readonly #sent = new SentNames();
+  /** How often a resolver was told everything. */
+  #timesWhole = 0;
   #connection: ResolverConnection | undefined;
   #restart: Timer | undefined;
   #isClosed = false;
@@ -42,11 +48,18 @@ export class ResolverNames implements ServiceNames {
     this.#options = options;
   }
 
-  async apply({ networks }: NamesSlice): Promise<void> {
-    this.#views = networks;
-    if (this.#tasks.size === 0 && this.#connection === undefined) return;
+  async apply({ networks, touched }: NamesSlice): Promise<void> {
+    this.#hasState = true;
+    const isIdle = this.#tasks.size === 0 && this.#connection === undefined;
+    if (isIdle) this.#sent.forget();
+    const changes = this.#sent.changesTo(networks, touched);
+    if (isIdle) return;
     try {
-      await this.#say(async (connection) => this.#sendViews(connection));
+      const told = this.#timesWhole;
+      await this.#say(async (connection) => {
+        // One that was opened meanwhile has been told everything, with these.
+        if (this.#timesWhole === told) await this.#send(connection, changes);
+      });
     } catch (error) {
       // Nothing answers any more, so nobody is told a stale name; the state need not wait for the next resolver.
       this.#options.logger.error({ err: error }, 'tasks of this node find no names at the moment');
@@ -141,7 +154,10 @@ export class ResolverNames implements ServiceNames {
     const connection = (await resolver.open({ mayStart: true }))!;
     this.#connection = this.#watched(connection);
     this.#sent.forget();
-    await this.#sendViews(connection);
+    if (this.#hasState) {
+      this.#timesWhole += 1;
+      await this.#send(connection, this.#sent.everything());
+    }
     for (const task of this.#tasks.values()) {
       try {
         await ordered(clock, connection, attachOrder(task));
@@ -153,9 +169,7 @@ export class ResolverNames implements ServiceNames {
     return connection;
   }
 
-  async #sendViews(connection: ResolverConnection): Promise<void> {
-    if (this.#views === undefined) return;
-    const changes = this.#sent.changesTo(this.#views);
+  async #send(connection: ResolverConnection, changes: readonly BookChange[]): Promise<void> {
     if (changes.length === 0) return;
     const each = parts(changes);
     for (const [at, part] of each.entries()) {

@@ -1,75 +1,170 @@
-import type { CheckedMember } from '../checked.js';
-import type { NetworkView, ViewedMember, ViewedService } from '../overlay/network-view.js';
+import type { IpAddress } from '@swarm/api';
+import type { CheckedMember, CheckedOverlay } from '../checked.js';
+import type { NetworkId, TaskId } from '../layout.js';
+import {
+  type NetworkTouch,
+  type NetworkTouches,
+  type NetworkView,
+  type NetworkViews,
+  touchedKeys,
+  type ViewedMember,
+  type ViewedService,
+} from '../overlay/network-view.js';
 import { type BookChange, CHANGES_LIMIT } from './resolver-orders.js';
 
 /** Characters of changes in one order, far below what a frame may have. */
 const ORDER_CHARS = 512 * 1024;
 
-/** What was told of one thing, and the round in which it was last there. */
-interface Sent<T> {
-  value: T;
-  round: number;
-}
-
 interface SentMember {
   readonly member: CheckedMember;
+  readonly addresses: readonly IpAddress[];
   readonly isReachable: boolean;
 }
 
 interface SentNetwork {
-  facts: string;
-  round: number;
-  readonly services: Map<string, Sent<ViewedService>>;
-  readonly members: Map<string, Sent<SentMember>>;
+  /** Undefined before it was told. */
+  network: BookNetworkFacts | undefined;
+  readonly services: Map<string, ViewedService>;
+  readonly members: Map<TaskId, SentMember>;
+}
+
+interface BookNetworkFacts {
+  readonly networkId: NetworkId;
+  readonly name: string;
+  readonly subnets: readonly string[];
 }
 
 /**
- * What a resolver was told, so that it is only told what changed. Members are compared by identity, since a state's
- * reader keeps those that did not change; so an unchanged one costs two comparisons.
+ * What a resolver has to hold, so that it is only told what changed. Members are compared by identity, since a state's
+ * reader keeps those that did not change.
  */
 export class SentNames {
-  readonly #networks = new Map<string, SentNetwork>();
+  readonly #networks = new Map<NetworkId, SentNetwork>();
   #isComplete = false;
-  #round = 0;
 
   /** Nothing is known of what the resolver holds: the next changes are complete. */
   forget(): void {
     this.#isComplete = false;
-    this.#networks.clear();
   }
 
   /** What makes the resolver hold these views; counts as told from now on. */
-  changesTo(views: readonly NetworkView[]): readonly BookChange[] {
+  changesTo(views: NetworkViews, touched: NetworkTouches): readonly BookChange[] {
     const changes: BookChange[] = [];
-    if (!this.#isComplete) changes.push({ type: 'clear' });
+    for (const networkId of touchedKeys(
+      touched && new Set(touched.keys()),
+      this.#networks.keys(),
+      views.keys(),
+    ))
+      this.#follow(networkId, views.get(networkId), touched?.get(networkId), changes);
+    return this.#isComplete ? changes : this.everything();
+  }
+
+  /** What makes a resolver that may hold anything hold this. */
+  everything(): readonly BookChange[] {
     this.#isComplete = true;
-    this.#round += 1;
-    for (const view of views) {
-      const { networkId } = view.overlay;
-      let sent = this.#networks.get(networkId);
-      if (sent === undefined) {
-        sent = { facts: '', round: 0, services: new Map(), members: new Map() };
-        this.#networks.set(networkId, sent);
-      }
-      sent.round = this.#round;
-      follow(view, sent, changes);
+    const changes: BookChange[] = [{ type: 'clear' }];
+    for (const [networkId, { network, services, members }] of this.#networks) {
+      changes.push({ type: 'network', network: network! });
+      for (const service of services.values()) changes.push(serviceChange(networkId, service));
+      for (const member of members.values()) changes.push(memberChange(networkId, member));
     }
-    for (const networkId of gone(this.#networks, views.length, this.#round))
-      changes.push({ type: 'noNetwork', networkId });
     return changes;
+  }
+
+  #follow(
+    networkId: NetworkId,
+    view: NetworkView | undefined,
+    touch: NetworkTouch | undefined,
+    changes: BookChange[],
+  ): void {
+    if (view === undefined) {
+      if (this.#networks.delete(networkId)) changes.push({ type: 'noNetwork', networkId });
+      return;
+    }
+    let sent = this.#networks.get(networkId);
+    if (sent === undefined) {
+      sent = { network: undefined, services: new Map(), members: new Map() };
+      this.#networks.set(networkId, sent);
+    }
+    followNetwork(view.overlay, sent, changes);
+    const named = touch === undefined || touch === 'all' ? undefined : touch;
+    for (const id of touchedKeys(named?.services, sent.services.keys(), view.services.keys()))
+      followService(networkId, id, view.services.get(id), sent, changes);
+    for (const id of touchedKeys(named?.members, sent.members.keys(), view.members.keys()))
+      followMember(networkId, id, view.members.get(id), sent, changes);
   }
 }
 
-/** Removes what this round did not see; looks for it only if there is some. @returns its keys */
-function gone(
-  sent: Map<string, { readonly round: number }>,
-  present: number,
-  round: number,
-): readonly string[] {
-  if (sent.size === present) return [];
-  const keys = [...sent].flatMap(([key, one]) => (one.round === round ? [] : [key]));
-  for (const key of keys) sent.delete(key);
-  return keys;
+function followNetwork(
+  { networkId, name: given, subnets: nets }: CheckedOverlay,
+  sent: SentNetwork,
+  changes: BookChange[],
+): void {
+  const name = given.toLowerCase();
+  const subnets = nets.map(String);
+  const { network: before } = sent;
+  if (before?.name === name && sameItems(before.subnets, subnets)) return;
+  sent.network = { networkId, name, subnets };
+  changes.push({ type: 'network', network: sent.network });
+}
+
+function followService(
+  networkId: NetworkId,
+  serviceId: string,
+  service: ViewedService | undefined,
+  { services }: SentNetwork,
+  changes: BookChange[],
+): void {
+  if (service === undefined) {
+    if (services.delete(serviceId)) changes.push({ type: 'noService', networkId, serviceId });
+    return;
+  }
+  const before = services.get(serviceId);
+  services.set(serviceId, service);
+  const isSame =
+    before !== undefined &&
+    sameItems(service.names, before.names) &&
+    sameItems(service.vips, before.vips);
+  if (!isSame) changes.push(serviceChange(networkId, service));
+}
+
+function followMember(
+  networkId: NetworkId,
+  taskId: TaskId,
+  viewed: ViewedMember | undefined,
+  { members }: SentNetwork,
+  changes: BookChange[],
+): void {
+  if (viewed === undefined) {
+    if (members.delete(taskId)) changes.push({ type: 'noMember', networkId, taskId });
+    return;
+  }
+  const { member, addresses } = viewed;
+  const isReachable = isReached(viewed);
+  const before = members.get(taskId);
+  if (before?.member === member && before.isReachable === isReachable) return;
+  const sent = { member, addresses, isReachable };
+  members.set(taskId, sent);
+  changes.push(memberChange(networkId, sent));
+}
+
+function serviceChange(
+  networkId: NetworkId,
+  { serviceId, names, vips }: ViewedService,
+): BookChange {
+  return { type: 'service', networkId, service: { serviceId, names, vips } };
+}
+
+function memberChange(
+  networkId: NetworkId,
+  { member, addresses, isReachable }: SentMember,
+): BookChange {
+  const { taskId, serviceId, names, serves } = member;
+  return {
+    type: 'member',
+    networkId,
+    member: { taskId, serviceId, names, addresses, serves, isReachable },
+  };
 }
 
 /** Changes in parts that fit into one order each; at least one part. */
@@ -95,55 +190,6 @@ function charsOf(change: BookChange): number {
   const one = change.type === 'service' ? change.service : undefined;
   const names = one?.names ?? (change.type === 'member' ? change.member.names : []);
   return names.reduce((sum, name) => sum + name.length + 3, 1024);
-}
-
-function follow(
-  { overlay, services, members }: NetworkView,
-  sent: SentNetwork,
-  changes: BookChange[],
-): void {
-  const { networkId } = overlay;
-  const { round } = sent;
-  const name = overlay.name.toLowerCase();
-  const subnets = overlay.subnets.map((subnet) => subnet.toString());
-  const facts = [name, ...subnets].join(' ');
-  if (sent.facts !== facts)
-    changes.push({ type: 'network', network: { networkId, name, subnets } });
-  sent.facts = facts;
-  for (const service of services) {
-    const { serviceId, names, vips } = service;
-    const known = sent.services.get(serviceId);
-    if (known === undefined) sent.services.set(serviceId, { value: service, round });
-    else {
-      known.round = round;
-      const { value } = known;
-      known.value = service;
-      if (sameItems(names, value.names) && sameItems(vips, value.vips)) continue;
-    }
-    changes.push({ type: 'service', networkId, service: { serviceId, names, vips } });
-  }
-  for (const serviceId of gone(sent.services, services.length, round))
-    changes.push({ type: 'noService', networkId, serviceId });
-  for (const viewed of members) {
-    const { member, addresses } = viewed;
-    const { taskId } = member;
-    const isReachable = isReached(viewed);
-    const known = sent.members.get(taskId);
-    if (known === undefined) sent.members.set(taskId, { value: { member, isReachable }, round });
-    else {
-      known.round = round;
-      if (known.value.member === member && known.value.isReachable === isReachable) continue;
-      known.value = { member, isReachable };
-    }
-    const { serviceId, names, serves } = member;
-    changes.push({
-      type: 'member',
-      networkId,
-      member: { taskId, serviceId, names, addresses, serves, isReachable },
-    });
-  }
-  for (const taskId of gone(sent.members, members.length, round))
-    changes.push({ type: 'noMember', networkId, taskId });
 }
 
 function isReached({ peer }: ViewedMember): boolean {

@@ -1,12 +1,14 @@
 import type { IpAddress } from '@swarm/api';
 import type { CheckedAttachment } from '../checked.js';
 import type { TaskId } from '../layout.js';
-import type { NetworkView } from '../overlay/network-view.js';
+import type { NetworkTouches, NetworkViews } from '../overlay/network-view.js';
 
 /** The part of a state that names get. */
 export interface NamesSlice {
   /** Networks that tasks of this node are attached to. */
-  readonly networks: readonly NetworkView[];
+  readonly networks: NetworkViews;
+  /** Where they may differ from the last slice; undefined: everywhere. */
+  readonly touched: NetworkTouches;
 }
 
 /** A task of this node, and where to set up its names. */
@@ -44,8 +46,8 @@ export interface ServiceNames {
 /** For a node whose tasks have no networks with names. Refuses one that has, instead of leaving it without. */
 export const noServiceNames: ServiceNames = {
   async apply({ networks }) {
-    if (networks.length === 0) return;
-    const ids = networks.map(({ overlay }) => overlay.networkId).join(', ');
+    if (networks.size === 0) return;
+    const ids = [...networks.keys()].join(', ');
     throw new Error(
       `mesh: this node does not support names and virtual addresses for the networks ${ids}`,
     );

@@ -1,7 +1,13 @@
 import type { IpAddress } from '@swarm/api';
 import { type CheckedMember, type CheckedPeer, samePeer } from '../checked.js';
+import type { NetworkId, TaskId } from '../layout.js';
 import { isIn, type LocalNetwork, type LocalNetworks } from './local-networks.js';
-import type { NetworkView } from './network-view.js';
+import {
+  type NetworkTouches,
+  type NetworkViews,
+  touchedKeys,
+  type ViewedMember,
+} from './network-view.js';
 
 /** A task on one network, as this node deals with it. */
 export interface Entry {
@@ -20,11 +26,10 @@ export interface EntryChange {
   readonly after: Entry | undefined;
 }
 
-/** All tasks of this node's networks. Says what changed since the last state: most of them do not. */
+/** All tasks of this node's networks. Says what changed: a task costs something only when it is touched. */
 export class MemberIndex {
   readonly #local: LocalNetworks;
-  readonly #entries = new Map<string, { entry: Entry; round: number }>();
-  #round = 0;
+  readonly #networks = new Map<NetworkId, Map<TaskId, Entry>>();
   /** This node. */
   selfId = '';
 
@@ -33,46 +38,56 @@ export class MemberIndex {
   }
 
   /** @returns what is gone, then what is new or different */
-  follow(views: readonly NetworkView[]): readonly EntryChange[] {
-    this.#round += 1;
+  follow(views: NetworkViews, touched: NetworkTouches): readonly EntryChange[] {
     const gone: EntryChange[] = [];
     const come: EntryChange[] = [];
-    for (const { overlay, members } of views) {
-      const network = this.#local.get(overlay.networkId);
-      if (network === undefined) continue;
-      for (const viewed of members) {
-        const { member, addresses } = viewed;
-        const peer = this.#away(viewed.peer);
-        const key = `${overlay.networkId} ${member.taskId}`;
-        const isHere = network.tasks.has(member.taskId);
-        const known = this.#entries.get(key);
-        if (known !== undefined) {
-          known.round = this.#round;
-          const before = known.entry;
-          const isSame =
-            before.member === member &&
-            before.isHere === isHere &&
-            before.network === network &&
-            isSamePlace(before.peer, peer);
-          if (isSame) continue;
+    for (const networkId of touchedKeys(
+      touched && new Set(touched.keys()),
+      this.#networks.keys(),
+      views.keys(),
+    )) {
+      const touch = touched?.get(networkId);
+      const entries = this.#networks.get(networkId) ?? new Map<TaskId, Entry>();
+      const network = this.#local.get(networkId);
+      const view = network && views.get(networkId);
+      const named = touch === undefined || touch === 'all' ? undefined : touch.members;
+      for (const taskId of touchedKeys(named, entries.keys(), view?.members.keys() ?? [])) {
+        const before = entries.get(taskId);
+        const after = network && this.#next(network, view?.members.get(taskId), before);
+        if (before === after) continue;
+        if (after === undefined) {
+          entries.delete(taskId);
+          gone.push({ before, after });
+        } else {
+          entries.set(taskId, after);
+          come.push({ before, after });
         }
-        const entry: Entry = {
-          network,
-          member,
-          peer,
-          isHere,
-          addresses: addresses.filter((one) => overlay.subnets.some((net) => isIn(net, one))),
-        };
-        come.push({ before: known?.entry, after: entry });
-        this.#entries.set(key, { entry, round: this.#round });
       }
-    }
-    for (const [key, { entry, round }] of this.#entries) {
-      if (round === this.#round) continue;
-      this.#entries.delete(key);
-      gone.push({ before: entry, after: undefined });
+      if (entries.size === 0) this.#networks.delete(networkId);
+      else this.#networks.set(networkId, entries);
     }
     return [...gone, ...come];
+  }
+
+  #next(
+    network: LocalNetwork,
+    viewed: ViewedMember | undefined,
+    before: Entry | undefined,
+  ): Entry | undefined {
+    if (viewed === undefined) return undefined;
+    const { member, addresses } = viewed;
+    const peer = this.#away(viewed.peer);
+    const isHere = network.tasks.has(member.taskId);
+    const isSame =
+      before !== undefined &&
+      before.member === member &&
+      before.isHere === isHere &&
+      before.network === network &&
+      isSamePlace(before.peer, peer);
+    if (isSame) return before;
+    const { subnets } = network.overlay;
+    const own = addresses.filter((one) => subnets.some((net) => isIn(net, one)));
+    return { network, member, peer, isHere, addresses: own };
   }
 
   /** There is no way to a userspace node's tasks, nor to one that is of this node but has no link. */

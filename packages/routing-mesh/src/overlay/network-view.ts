@@ -1,12 +1,6 @@
 import type { IpAddress } from '@swarm/api';
-import type {
-  CheckedMember,
-  CheckedOverlay,
-  CheckedPeer,
-  CheckedService,
-  CheckedState,
-} from '../checked.js';
-import type { NetworkId } from '../layout.js';
+import type { CheckedMember, CheckedOverlay, CheckedPeer } from '../checked.js';
+import type { NetworkId, TaskId } from '../layout.js';
 
 /** A service as the tasks of one network find it. */
 export interface ViewedService {
@@ -29,44 +23,31 @@ export interface ViewedMember {
 /** What the tasks of this node see of one of their overlay networks. */
 export interface NetworkView {
   readonly overlay: CheckedOverlay;
-  readonly services: readonly ViewedService[];
-  readonly members: readonly ViewedMember[];
+  readonly services: ReadonlyMap<string, ViewedService>;
+  readonly members: ReadonlyMap<TaskId, ViewedMember>;
 }
+
+/** By network. Follows the newest state: keep what has to stay. */
+export type NetworkViews = ReadonlyMap<NetworkId, NetworkView>;
+
+/** What may differ in a network since the views were handed over last: `all` also if it came or went. */
+export type NetworkTouch =
+  | 'all'
+  | { readonly services: ReadonlySet<string>; readonly members: ReadonlySet<TaskId> };
+
+/** Networks in which anything may differ; undefined: everything may. */
+export type NetworkTouches = ReadonlyMap<NetworkId, NetworkTouch> | undefined;
 
 /**
- * The networks that tasks of this node are on.
- * @param peers nodes that this one can reach, itself included
+ * The keys to compare in one network.
+ * @param named what the touch names, if it names anything
+ * @param known keys that were there
+ * @param current keys that are there
  */
-export function viewNetworks(
-  overlays: Iterable<CheckedOverlay>,
-  { services, members }: Pick<CheckedState, 'services' | 'members'>,
-  peers: ReadonlyMap<string, CheckedPeer>,
-): readonly NetworkView[] {
-  const views = new Map<NetworkId, { services: ViewedService[]; members: ViewedMember[] }>();
-  const found: NetworkView[] = [];
-  for (const overlay of overlays) {
-    const view = { services: [], members: [] };
-    views.set(overlay.networkId, view);
-    found.push({ overlay, ...view });
-  }
-  if (found.length === 0) return found;
-  for (const service of services.values()) {
-    for (const [networkId, { vips }] of service.networks) {
-      const { serviceId } = service;
-      const names = namesOn(service, networkId);
-      views.get(networkId)?.services.push({ serviceId, names, vips });
-    }
-  }
-  for (const member of members.values()) {
-    const peer = peers.get(member.nodeId);
-    for (const [networkId, addresses] of member.networks) {
-      if (addresses.length > 0) views.get(networkId)?.members.push({ member, addresses, peer });
-    }
-  }
-  return found;
-}
-
-function namesOn(service: CheckedService, networkId: NetworkId): readonly string[] {
-  const aliases = service.networks.get(networkId)?.aliases ?? [];
-  return [...new Set([service.name, ...aliases])];
+export function touchedKeys<K>(
+  named: ReadonlySet<K> | undefined,
+  known: Iterable<K>,
+  current: Iterable<K>,
+): Iterable<K> {
+  return named ?? new Set([...known, ...current]);
 }

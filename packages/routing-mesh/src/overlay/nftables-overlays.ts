@@ -59,16 +59,16 @@ export class NftablesOverlays implements OverlayNetworks {
     for (const routes of this.#routes.values()) await routes.look();
   }
 
-  async apply({ peers, networks }: OverlaySlice): Promise<void> {
+  async apply({ peers, networks, touched }: OverlaySlice): Promise<void> {
     this.#peers = peers;
-    const changes = this.#index.follow(networks);
+    const changes = this.#index.follow(networks, touched);
     for (const { before } of changes) if (before !== undefined) this.#release(before);
     for (const entry of [...this.#waiting]) this.#claim(entry);
     for (const { before, after } of changes) {
       if (after !== undefined) this.#claim(after);
       this.#vips.changeMember(before, after);
     }
-    for (const { before, after } of this.#vips.follow(networks)) {
+    for (const { before, after } of this.#vips.follow(networks, touched)) {
       const { address } = (after ?? before)!;
       this.#options.vips.get(familyOf(address))?.change(before, after);
       this.#flows.note(before, after);

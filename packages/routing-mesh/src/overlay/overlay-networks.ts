@@ -1,14 +1,16 @@
 import type { CheckedOverlay, CheckedPeer, CheckedTask } from '../checked.js';
 import type { TaskId } from '../layout.js';
 import type { FoundLink } from '../links/task-links.js';
-import type { NetworkView } from './network-view.js';
+import type { NetworkTouches, NetworkViews } from './network-view.js';
 
 /** The part of a state that overlay networks get. */
 export interface OverlaySlice {
   /** Nodes that this one can reach, by id; includes itself. */
   readonly peers: ReadonlyMap<string, CheckedPeer>;
   /** The networks of this node's tasks. */
-  readonly networks: readonly NetworkView[];
+  readonly networks: NetworkViews;
+  /** Where they may differ from the last slice, whose peers are the same. */
+  readonly touched: NetworkTouches;
 }
 
 /**

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import type { IpAddress } from '@swarm/api';
 import { MAX_ENDPOINTS_PER_PORT, shareSlots } from '../balancer/nftables/slots.js';
-import { FIRST_MEMBER_ID, LAST_MEMBER_ID, type TaskId } from '../layout.js';
+import { FIRST_MEMBER_ID, LAST_MEMBER_ID, type NetworkId, type TaskId } from '../layout.js';
 import { familyOf } from '../table/family.js';
 import { isIn, type LocalNetwork, type LocalNetworks } from './local-networks.js';
 import type { Entry } from './member-index.js';
-import type { NetworkView } from './network-view.js';
+import { type NetworkTouches, type NetworkViews, touchedKeys } from './network-view.js';
 
 /** A task behind a virtual address. */
 export interface VipMember {
@@ -30,11 +30,12 @@ export interface VipChange {
 
 /** A service on one network. */
 interface Service {
+  readonly networkId: NetworkId;
+  readonly serviceId: string;
   addresses: readonly IpAddress[];
   network: LocalNetwork | undefined;
   /** Those that serve. */
   readonly members: Map<TaskId, Entry>;
-  round: number;
 }
 
 /** Which tasks are behind which virtual address. Computes again only what changed. */
@@ -47,7 +48,8 @@ export class Vips {
   readonly #owned = new Map<string, ReadonlySet<IpAddress>>();
   readonly #ids = new Set<number>();
   #nextId = FIRST_MEMBER_ID;
-  #round = 0;
+  /** Ids of services by network, those with tasks alone included. */
+  readonly #known = new Map<NetworkId, Set<string>>();
   /** Of more members than slots, each node uses others. */
   selfIndex = 0;
 
@@ -69,27 +71,38 @@ export class Vips {
   }
 
   /** Takes the networks' services in. @returns addresses that go, then those that come or change */
-  follow(views: readonly NetworkView[]): readonly VipChange[] {
-    this.#round += 1;
-    for (const { overlay, services } of views) {
-      const network = this.#local.get(overlay.networkId);
-      for (const { serviceId, vips } of services) {
-        const key = keyOf(overlay.networkId, serviceId);
-        const service = this.#services.get(key) ?? this.#add(key);
-        service.round = this.#round;
-        if (service.addresses === vips && service.network === network) continue;
-        service.addresses = vips;
-        service.network = network;
-        this.#dirty.add(key);
-      }
-    }
-    for (const [key, service] of this.#services) {
-      if (service.round === this.#round) continue;
-      if (service.addresses.length > 0) this.#dirty.add(key);
-      service.addresses = [];
-      if (service.members.size === 0 && !this.#dirty.has(key)) this.#services.delete(key);
+  follow(views: NetworkViews, touched: NetworkTouches): readonly VipChange[] {
+    for (const networkId of touchedKeys(
+      touched && new Set(touched.keys()),
+      this.#known.keys(),
+      views.keys(),
+    )) {
+      const touch = touched?.get(networkId);
+      const named = touch === undefined || touch === 'all' ? undefined : touch.services;
+      const services = views.get(networkId)?.services;
+      const known = this.#known.get(networkId) ?? [];
+      for (const serviceId of touchedKeys(named, known, services?.keys() ?? []))
+        this.#follow(networkId, serviceId, services?.get(serviceId)?.vips);
     }
     return this.#renew();
+  }
+
+  /** @param vips undefined when the network has no such service */
+  #follow(networkId: NetworkId, serviceId: string, vips: readonly IpAddress[] | undefined): void {
+    const key = keyOf(networkId, serviceId);
+    const service = this.#services.get(key);
+    if (vips !== undefined) {
+      const network = this.#local.get(networkId);
+      const followed = service ?? this.#add(networkId, serviceId);
+      if (followed.addresses === vips && followed.network === network) return;
+      followed.addresses = vips;
+      followed.network = network;
+      this.#dirty.add(key);
+    } else if (service !== undefined) {
+      if (service.addresses.length > 0) this.#dirty.add(key);
+      service.addresses = [];
+      if (service.members.size === 0 && !this.#dirty.has(key)) this.#forget(service);
+    }
   }
 
   #renew(): readonly VipChange[] {
@@ -120,7 +133,7 @@ export class Vips {
       }
       this.#owned.set(key, wanted.get(key)!);
       if (service.members.size === 0 && service.addresses.length === 0) {
-        this.#services.delete(key);
+        this.#forget(service);
         this.#owned.delete(key);
       }
     }
@@ -182,13 +195,24 @@ export class Vips {
     if (member.serviceId === '') return undefined;
     const key = keyOf(network.overlay.networkId, member.serviceId);
     this.#dirty.add(key);
-    return this.#services.get(key) ?? this.#add(key);
+    return this.#services.get(key) ?? this.#add(network.overlay.networkId, member.serviceId);
   }
 
-  #add(key: string): Service {
-    const service = { addresses: [], network: undefined, members: new Map(), round: 0 };
-    this.#services.set(key, service);
+  #add(networkId: NetworkId, serviceId: string): Service {
+    const service: Service = {
+      ...{ networkId, serviceId, addresses: [], network: undefined, members: new Map() },
+    };
+    this.#services.set(keyOf(networkId, serviceId), service);
+    const known = this.#known.get(networkId) ?? new Set();
+    this.#known.set(networkId, known.add(serviceId));
     return service;
+  }
+
+  #forget({ networkId, serviceId }: Service): void {
+    this.#services.delete(keyOf(networkId, serviceId));
+    const known = this.#known.get(networkId);
+    known?.delete(serviceId);
+    if (known?.size === 0) this.#known.delete(networkId);
   }
 
   /** Freed ids rest as long as possible, because connections still carry them. */

@@ -25,8 +25,8 @@ export interface ProcProgramsOptions {
  */
 export class ProcPrograms implements HostPrograms {
   readonly #options: ProcProgramsOptions;
-  /** What the last look found: the socket, and what was said of it. */
-  #known: ReadonlyMap<PortKey, { readonly inode: string; readonly said: string }> = new Map();
+  /** What the last look at each port found: the socket, and what was said of it. */
+  readonly #known = new Map<PortKey, { readonly inode: string; readonly said: string }>();
 
   constructor(options: ProcProgramsOptions) {
     this.#options = options;
@@ -50,17 +50,22 @@ export class ProcPrograms implements HostPrograms {
     }
     const isNews = [...found].some(([key, { inode }]) => this.#known.get(key)?.inode !== inode);
     const names = isNews ? await this.#names() : undefined;
-    this.#known = new Map(
-      [...found].map(([key, { inode }]) => {
-        const before = this.#known.get(key);
-        if (before?.inode === inode) return [key, before];
-        return [
-          key,
-          { inode, said: `${names?.get(key) ?? 'a program of this host'} listens on it` },
-        ];
-      }),
-    );
-    return new Map([...this.#known].map(([key, { said }]) => [key, said]));
+    const answer = new Map<PortKey, string>();
+    for (const key of ports) {
+      const inode = found.get(key)?.inode;
+      const before = this.#known.get(key);
+      if (inode === undefined) {
+        this.#known.delete(key);
+        continue;
+      }
+      const said =
+        before?.inode === inode
+          ? before.said
+          : `${names?.get(key) ?? 'a program of this host'} listens on it`;
+      this.#known.set(key, { inode, said });
+      answer.set(key, said);
+    }
+    return answer;
   }
 
   /** Without IPv6 in the kernel, one of the two tables does not exist. */

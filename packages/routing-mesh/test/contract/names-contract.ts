@@ -2,7 +2,7 @@ import test from 'ava';
 import { readAttachment } from '../../src/attachment.js';
 import type { NamedTask, ServiceNames } from '../../src/names/service-names.js';
 import type { NetworkView } from '../../src/overlay/network-view.js';
-import { type ViewPlan, viewOf } from '../support/name-views.js';
+import { namesSlice, type ViewPlan, viewOf } from '../support/name-views.js';
 
 /** Names of services on one node, and its tasks. */
 export interface NamesHost {
@@ -66,13 +66,14 @@ export function namesContract(name: string, open: () => Promise<NamesHost>): voi
     const { names, task, find } = await open();
     await names.attach(task('task1', ['backend']));
     if (find === undefined) {
-      await t.throwsAsync(names.apply({ networks: [network] }), { message: /\bbackend\b/ });
+      await t.throwsAsync(names.apply(namesSlice(network)), { message: /\bbackend\b/ });
     } else {
-      await names.apply({ networks: [network] });
-      for (const each of network.services[0]!.names) t.deepEqual(await find('task1', each), [VIP]);
+      await names.apply(namesSlice(network));
+      for (const each of network.services.get('service1')!.names)
+        t.deepEqual(await find('task1', each), [VIP]);
       t.deepEqual(await find('task1', 'other'), []);
     }
-    await t.notThrowsAsync(names.apply({ networks: [] }), 'a refused state does not stay');
+    await t.notThrowsAsync(names.apply(namesSlice()), 'a refused state does not stay');
     if (find !== undefined) t.deepEqual(await find('task1', 'db'), []);
     await names.close({ keep: false });
   });
@@ -80,7 +81,7 @@ export function namesContract(name: string, open: () => Promise<NamesHost>): voi
   test.serial(title('a refusal names every network that it is about'), async (t) => {
     const { names, find } = await open();
     const other = view('frontend');
-    const applied = names.apply({ networks: [network, other] });
+    const applied = names.apply(namesSlice(network, other));
     if (find === undefined) await t.throwsAsync(applied, { message: /backend.*frontend/ });
     else await t.notThrowsAsync(applied);
   });
@@ -88,7 +89,7 @@ export function namesContract(name: string, open: () => Promise<NamesHost>): voi
   test.serial(title('a task may come again, go twice, and go without having come'), async (t) => {
     const { names, task } = await open();
     const one = task('task1', ['frontend']);
-    await names.apply({ networks: [] });
+    await names.apply(namesSlice());
     await names.attach(one);
     await names.attach(one);
     await names.detach([one.taskId]);
@@ -105,7 +106,7 @@ export function namesContract(name: string, open: () => Promise<NamesHost>): voi
       await t.notThrowsAsync(names.close({ keep }), 'closing twice');
     }
     const { names } = await open();
-    await t.notThrowsAsync(names.apply({ networks: [] }));
+    await t.notThrowsAsync(names.apply(namesSlice()));
     await names.close({ keep: false });
   });
 
@@ -114,7 +115,7 @@ export function namesContract(name: string, open: () => Promise<NamesHost>): voi
     async (t) => {
       const { names, task, find } = await open();
       if (find !== undefined) {
-        await names.apply({ networks: [network] });
+        await names.apply(namesSlice(network));
         await names.attach(task('task1', ['backend']));
         t.deepEqual(await find('task1', 'DATABASE'), [VIP]);
         t.deepEqual(await find('task1', 'rr'), ['10.0.1.21'], 'those that serve');
@@ -139,7 +140,7 @@ export function namesContract(name: string, open: () => Promise<NamesHost>): voi
           networkId: 'frontend',
           services: [{ serviceId: 'service3', names: ['db', 'front'], vips }],
         });
-        await names.apply({ networks: [network, front] });
+        await names.apply(namesSlice(network, front));
         t.deepEqual(await find('task1', 'db'), [VIP]);
         t.deepEqual(await find('task1', 'front'), vips);
         await names.attach(task('task1', ['frontend', 'backend']));
@@ -157,7 +158,7 @@ export function namesContract(name: string, open: () => Promise<NamesHost>): voi
     async (t) => {
       const { names, task, find, next } = await open();
       if (find !== undefined && next !== undefined) {
-        await names.apply({ networks: [network] });
+        await names.apply(namesSlice(network));
         await names.attach(task('task1', ['backend']));
         await names.close({ keep: true });
         t.deepEqual(await find('task1', 'db'), [VIP], 'without anybody');
@@ -165,11 +166,8 @@ export function namesContract(name: string, open: () => Promise<NamesHost>): voi
         await later.retain(new Set(['task1']));
         t.deepEqual(await find('task1', 'db'), [VIP], 'what it knows not yet');
         const vips = ['10.0.1.3'];
-        await later.apply({
-          networks: [
-            viewOf({ networkId: 'backend', services: [{ serviceId: 's', names: ['db'], vips }] }),
-          ],
-        });
+        const services = [{ serviceId: 's', names: ['db'], vips }];
+        await later.apply(namesSlice(viewOf({ networkId: 'backend', services })));
         t.deepEqual(await find('task1', 'db'), vips);
         await later.retain(new Set());
         t.deepEqual(await find('task1', 'db').catch(() => []), []);

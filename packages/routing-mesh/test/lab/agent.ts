@@ -172,15 +172,18 @@ function viewOf(
       ...{ networkId, name: networkId, isInternal: false, isEncrypted: true, mtuBytes: undefined },
       subnets: subnets.map((subnet) => Subnet.of(subnet)),
     },
-    services: [],
-    members: members.map(({ nodeId, addresses }, i) => ({
-      member: {
-        ...{ taskId: parseTaskId(`task${place}${i}`)!, nodeId, serviceId: '', names: [] },
-        ...{ networks: new Map(), serves: true },
-      },
-      addresses: addresses.map((address) => parseIpAddress(address)!),
-      peer: peers.get(nodeId),
-    })),
+    services: new Map(),
+    members: new Map(
+      members.map(({ nodeId, addresses }, i) => {
+        const taskId = parseTaskId(`task${place}${i}`)!;
+        const member = {
+          ...{ taskId, nodeId, serviceId: '', names: [] },
+          ...{ networks: new Map(), serves: true },
+        };
+        const own = addresses.map((address) => parseIpAddress(address)!);
+        return [taskId, { member, addresses: own, peer: peers.get(nodeId) }];
+      }),
+    ),
   };
 }
 
@@ -295,7 +298,13 @@ const handlers: Handlers = {
     const reached = byNode(peers);
     return encryption.reach({
       peers: reached,
-      networks: networks.map((network, i) => viewOf(network, i, reached)),
+      networks: new Map(
+        networks.map((network, i) => {
+          const view = viewOf(network, i, reached);
+          return [view.overlay.networkId, view];
+        }),
+      ),
+      touched: undefined,
     });
   },
   encryptedDevice: (peer) => encryption.deviceTo(readPlace(peer)) ?? '',
@@ -345,7 +354,10 @@ const handlers: Handlers = {
   repairTunnel: () => parts.tunnel.repair(),
   closeTunnel: () => parts.tunnel.close(),
   async balance(slice) {
-    await parts.balancer.apply(reader.read({ ...slice, generation: 1 }, self, true));
+    await parts.balancer.apply({
+      ...reader.read({ ...slice, generation: 1 }, self, true),
+      touched: undefined,
+    });
     await parts.transaction.commit();
     await parts.balancer.settle();
   },

@@ -6,11 +6,11 @@ import { decode, type DecodedPacket, encode, type Packet } from 'dns-packet';
 import { type Logger, parseIpAddress, systemClock } from '@swarm/api';
 import { readAttachment } from '../../src/attachment.js';
 import { ResolverNames } from '../../src/names/resolver-names.js';
-import { parseTaskId } from '../../src/layout.js';
+import { parseNetworkId, parseTaskId } from '../../src/layout.js';
 import { systemResolver } from '../../src/system/names/system-resolver.js';
 import type { NetworkView } from '../../src/overlay/network-view.js';
 import type { TaskAttachment } from '../../src/mesh.js';
-import { type PlainView, readView } from '../support/name-views.js';
+import { namesSlice, type PlainView, readView } from '../support/name-views.js';
 
 export interface Ask {
   readonly name: string;
@@ -73,19 +73,24 @@ const handlers = {
   async apply(views: readonly PlainView[]): Promise<number> {
     networks = views.map(readView);
     const startMs = performance.now();
-    await names!.apply({ networks });
+    await names!.apply(namesSlice(...networks));
     return performance.now() - startMs;
   },
   /** Applies what was applied last with another address of the first service. @returns how long it took, in ms */
   async change(networkId: string, round: number): Promise<number> {
+    let serviceId = '';
     networks = networks.map((view) => {
       if (view.overlay.networkId !== networkId) return view;
-      const [first, ...rest] = view.services;
+      const [first] = view.services.values();
       const vips = [parseIpAddress(`10.3.0.${round}`)!];
-      return { ...view, services: [{ ...first!, vips }, ...rest] };
+      const services = new Map(view.services).set(first!.serviceId, { ...first!, vips });
+      serviceId = first!.serviceId;
+      return { ...view, services };
     });
     const startMs = performance.now();
-    await names!.apply({ networks });
+    const touch = { services: new Set([serviceId]), members: new Set<never>() };
+    const touched = new Map([[parseNetworkId(networkId)!, touch]]);
+    await names!.apply({ ...namesSlice(...networks), touched });
     return performance.now() - startMs;
   },
   attach: (task: TaskAttachment) => names!.attach(readAttachment(task)),

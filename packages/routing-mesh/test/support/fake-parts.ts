@@ -74,7 +74,8 @@ export class FakeParts {
       start: () => this.#call('balancer.start'),
       adopt: async () => this.earlier?.hostPorts,
       apply: (slice) => {
-        this.slices.push(slice);
+        // Its ports follow the newest state.
+        this.slices.push({ ...slice, ports: new Map(slice.ports) });
         return this.#call('balancer.apply');
       },
       settle: (options) =>
@@ -96,7 +97,7 @@ export class FakeParts {
     },
     overlay: {
       ...noOverlayNetworks,
-      apply: ({ networks }) => this.#call(`overlay.apply ${networks.length}`),
+      apply: ({ networks }) => this.#call(`overlay.apply ${networks.size}`),
       settle: () => this.#call('overlay.settle'),
       attach: (task) => this.#call(`overlay.attach ${task.taskId}`),
       detach: (ids) => this.#call(`overlay.detach ${ids.join(' ')}`),
@@ -104,7 +105,7 @@ export class FakeParts {
     guard: noAccessGuard,
     names: {
       ...noServiceNames,
-      apply: ({ networks }) => this.#call(`names.apply ${networks.length}`),
+      apply: ({ networks }) => this.#call(`names.apply ${networks.size}`),
       attach: (task) => this.#call(`names.attach ${task.taskId}`),
       detach: (ids) => this.#call(`names.detach ${ids.join(' ')}`),
     },

@@ -2,7 +2,8 @@ import { type IpAddress, parseIpAddress, Subnet } from '@swarm/api';
 import { parseNetworkId, parseTaskId } from '../../src/layout.js';
 import type { BookChange } from '../../src/names/resolver-orders.js';
 import { SentNames } from '../../src/names/sent-names.js';
-import type { NetworkView } from '../../src/overlay/network-view.js';
+import type { NamesSlice } from '../../src/names/service-names.js';
+import type { NetworkView, ViewedMember, ViewedService } from '../../src/overlay/network-view.js';
 
 export interface MemberPlan {
   readonly taskId: string;
@@ -28,12 +29,14 @@ export interface ViewPlan {
   readonly members?: readonly MemberPlan[];
 }
 
-/** A view as JSON: subnets are texts. */
-export type PlainView = Omit<NetworkView, 'overlay'> & {
+/** A view as JSON: subnets are texts, and maps are lists. */
+export interface PlainView {
   readonly overlay: Omit<NetworkView['overlay'], 'subnets'> & {
     readonly subnets: readonly string[];
   };
-};
+  readonly services: readonly ViewedService[];
+  readonly members: readonly ViewedMember[];
+}
 
 /** @throws when it is no address */
 export function ip(text: string): IpAddress {
@@ -84,9 +87,21 @@ export function plainView(plan: ViewPlan): PlainView {
   };
 }
 
-export function readView({ overlay, ...rest }: PlainView): NetworkView {
+export function readView({ overlay, services, members }: PlainView): NetworkView {
   const subnets = overlay.subnets.map((text) => Subnet.of(text));
-  return { ...rest, overlay: { ...overlay, subnets } };
+  return {
+    overlay: { ...overlay, subnets },
+    services: new Map(services.map((service) => [service.serviceId, service])),
+    members: new Map(members.map((one) => [one.member.taskId, one])),
+  };
+}
+
+/** Views as parts get them, with nothing said of what is touched. */
+export function namesSlice(...views: readonly NetworkView[]): NamesSlice {
+  return {
+    networks: new Map(views.map((view) => [view.overlay.networkId, view])),
+    touched: undefined,
+  };
 }
 
 export function viewOf(plan: ViewPlan): NetworkView {
@@ -95,5 +110,6 @@ export function viewOf(plan: ViewPlan): NetworkView {
 
 /** What tells a resolver all of these. */
 export function changesOf(plans: readonly ViewPlan[]): readonly BookChange[] {
-  return new SentNames().changesTo(plans.map(viewOf));
+  const { networks } = namesSlice(...plans.map(viewOf));
+  return new SentNames().changesTo(networks, undefined);
 }

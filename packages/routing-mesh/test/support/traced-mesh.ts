@@ -7,7 +7,7 @@ import { INGRESS, rawPeer } from './checked.js';
 import { fakeKernel } from './fake-kernel.js';
 
 /** No sockets: each port is taken by someone else. */
-const noSockets: Sockets = {
+export const noSockets: Sockets = {
   listen: () => Promise.reject(Object.assign(new Error('taken'), { code: 'EADDRINUSE' })),
   bindDatagrams: () => Promise.reject(Object.assign(new Error('taken'), { code: 'EADDRINUSE' })),
   connect: () => {
@@ -33,7 +33,8 @@ export class TracedMesh {
     this.transactions = transactions;
   }
 
-  static async start(): Promise<TracedMesh> {
+  /** @param sockets by default, none can be opened */
+  static async start(sockets: Sockets = noSockets): Promise<TracedMesh> {
     const ruleset = new NftRuleset();
     const transactions: string[] = [];
     let made: TracedMesh | undefined;
@@ -64,7 +65,7 @@ export class TracedMesh {
     const mesh = await createMesh({
       backend: 'nftables',
       kernel,
-      sockets: noSockets,
+      sockets,
       random: () => 0,
       logger: silentLogger,
       clock: systemClock({ unref: true }),

@@ -29,6 +29,11 @@ export class FakeMesh implements TaskMesh {
     this.applied.push(state);
   }
 
+  /** Asks for whole states. */
+  async change(): Promise<boolean> {
+    return false;
+  }
+
   /** Awaited before a task is attached. */
   onAttach: () => Promise<void> = async () => {};
   #conflicts: readonly PortConflict[] = [];

@@ -1,3 +1,4 @@
+import type { PortKey } from '@swarm/api';
 import {
   FIRST_ENDPOINT_ID,
   LAST_ENDPOINT_ID,
@@ -8,8 +9,8 @@ import type { ElementChanges } from '../../table/element-changes.js';
 import { chainText } from '../../table/ruleset.js';
 import type { SectionRules, TablePlace, TableSection } from '../../table/table-section.js';
 import { MAGLEV_PLACES } from '../maglev.js';
-import { EMPTY_MODEL, type Model } from './model.js';
-import { portChanges } from './port-changes.js';
+import type { ModelPort, PortChange } from './model.js';
+import { changePort } from './port-changes.js';
 import { SLOT_OFFSETS } from './slot-offsets.js';
 import { SLOTS_NARROW, SLOTS_WIDE } from './slots.js';
 
@@ -40,21 +41,23 @@ const DYNAMIC = `size ${DYNAMIC_SET_SIZE}; flags dynamic,timeout;`;
  *   another endpoint. Only if there is another, and at most twice.
  */
 export class DnatSection implements TableSection {
-  #wanted: Model = EMPTY_MODEL;
-  /** What the table last received. */
-  #told: Model = EMPTY_MODEL;
+  #ports: ReadonlyMap<PortKey, ModelPort> = new Map();
+  /** Of ports that changed since the last hand-over: what the table has, undefined if nothing. */
+  readonly #told = new Map<PortKey, ModelPort | undefined>();
 
-  follow(model: Model): void {
-    this.#wanted = model;
+  /** @param ports all of them, after the changes; read again at the next hand-over */
+  follow(ports: ReadonlyMap<PortKey, ModelPort>, changes: Iterable<PortChange>): void {
+    this.#ports = ports;
+    for (const { key, before } of changes) if (!this.#told.has(key)) this.#told.set(key, before);
   }
 
   addAll(changes: ElementChanges): void {
-    portChanges(changes, EMPTY_MODEL, this.#wanted);
+    for (const port of this.#ports.values()) changePort(changes, undefined, port);
   }
 
   takeChanges(changes: ElementChanges): void {
-    portChanges(changes, this.#told, this.#wanted);
-    this.#told = this.#wanted;
+    for (const [key, told] of this.#told) changePort(changes, told, this.#ports.get(key));
+    this.#told.clear();
   }
 
   rules({ ingressNetwork, family }: TablePlace): SectionRules {

@@ -1,4 +1,4 @@
-import { parseIpAddress, type PortProtocol } from '@swarm/api';
+import { meshPortKey, parseIpAddress, type PortKey, type PortProtocol } from '@swarm/api';
 import {
   ingressIpv6,
   type Ipv4Address,
@@ -30,6 +30,7 @@ export interface HostPorts {
  */
 export class HostPortSection implements TableSection {
   readonly #tasks = new Map<TaskId, HostPorts>();
+  readonly #byKey = new Map<PortKey, HostPort>();
   /** Not written yet: those to delete, then those to add. */
   #deleted: HostPorts[] = [];
   #added: HostPorts[] = [];
@@ -39,10 +40,14 @@ export class HostPortSection implements TableSection {
     return this.#tasks;
   }
 
+  get(key: PortKey): HostPort | undefined {
+    return this.#byKey.get(key);
+  }
+
   set(taskId: TaskId, ports: HostPorts): void {
     this.delete(taskId);
     if (ports.ports.length === 0) return;
-    this.#tasks.set(taskId, ports);
+    this.adopt(taskId, ports);
     this.#added.push(ports);
   }
 
@@ -51,6 +56,7 @@ export class HostPortSection implements TableSection {
     const before = this.#tasks.get(taskId);
     if (before === undefined) return false;
     this.#tasks.delete(taskId);
+    for (const port of before.ports) this.#byKey.delete(meshPortKey(port));
     this.#deleted.push(before);
     return true;
   }
@@ -58,6 +64,7 @@ export class HostPortSection implements TableSection {
   /** Host ports of an earlier process's tasks, which the table already has. */
   adopt(taskId: TaskId, ports: HostPorts): void {
     if (ports.ports.length > 0) this.#tasks.set(taskId, ports);
+    for (const port of ports.ports) this.#byKey.set(meshPortKey(port), port);
   }
 
   rules({ self, family }: TablePlace): SectionRules {

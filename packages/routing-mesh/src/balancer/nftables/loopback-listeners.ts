@@ -1,11 +1,4 @@
-import {
-  type Clock,
-  type IpAddress,
-  type Logger,
-  type PortProtocol,
-  type PortKey,
-  portKey,
-} from '@swarm/api';
+import type { Clock, IpAddress, Logger, PortKey, PortProtocol } from '@swarm/api';
 import type { Sockets } from '../../kernel/sockets.js';
 import { TcpProxy } from '../userspace/tcp-proxy.js';
 import { UdpProxy } from '../userspace/udp-proxy.js';
@@ -33,11 +26,10 @@ export interface LoopbackOptions {
  */
 export class LoopbackListeners {
   readonly #options: LoopbackOptions;
+  readonly #wanted = new Map<PortKey, ListenedPort>();
   readonly #proxies = new Map<PortKey, TcpProxy | UdpProxy>();
-  /** Where each listens. */
-  readonly #addresses = new Map<PortKey, string>();
-  /** Ports whose failure has been reported. */
-  readonly #failed = new Set<PortKey>();
+  /** Ports whose failure has been reported. Another set after each change: others see by it that there was one. */
+  #failed: ReadonlySet<PortKey> = new Set();
   /** The node's own address on the mesh; no listeners before it is known. */
   target: IpAddress | undefined;
 
@@ -45,7 +37,7 @@ export class LoopbackListeners {
     this.#options = options;
   }
 
-  /** Ports that could not be bound; `follow` tries them again. */
+  /** Ports that could not be bound. */
   get failed(): ReadonlySet<PortKey> {
     return this.#failed;
   }
@@ -55,41 +47,65 @@ export class LoopbackListeners {
     return this.#proxies.has(port) && !this.#failed.has(port);
   }
 
-  /** Listens on exactly these ports. Reports a port that cannot be bound and tries it again next time. */
-  async follow(ports: readonly ListenedPort[]): Promise<void> {
+  /** Listens on exactly these ports. Reports a port that cannot be bound. */
+  async follow(ports: ReadonlyMap<PortKey, ListenedPort>): Promise<void> {
+    // First: another port's listener may be on an address that is wanted now.
+    for (const key of [...this.#wanted.keys()]) await this.#close(key, ports.get(key));
+    for (const [key, port] of ports) await this.#open(key, port);
+  }
+
+  /** Listens on one port, or no longer. */
+  async change(key: PortKey, port: ListenedPort | undefined): Promise<void> {
+    await this.#close(key, port);
+    if (port !== undefined) await this.#open(key, port);
+  }
+
+  /** Tries again to bind those that could not be. */
+  async retry(): Promise<void> {
+    for (const key of [...this.#failed]) await this.#open(key, this.#wanted.get(key)!);
+  }
+
+  /** Unless the port is wanted where it is. */
+  async #close(key: PortKey, wanted: ListenedPort | undefined): Promise<void> {
+    const before = this.#wanted.get(key);
+    if (before === undefined || before.addresses.join() === wanted?.addresses.join()) return;
+    const proxy = this.#proxies.get(key);
+    this.#wanted.delete(key);
+    this.#proxies.delete(key);
+    this.#note(key, false);
+    await proxy?.drain();
+  }
+
+  async #open(key: PortKey, wanted: ListenedPort): Promise<void> {
+    const { protocol, port, addresses } = wanted;
     const { target } = this;
-    if (target === undefined) return;
-    const wanted = new Map(
-      ports
-        .filter(({ addresses }) => addresses.length > 0)
-        .map((port) => [portKey(port.protocol, port.port), port]),
-    );
-    for (const [key, proxy] of this.#proxies) {
-      if (wanted.get(key)?.addresses.join() === this.#addresses.get(key)) continue;
-      this.#proxies.delete(key);
-      this.#failed.delete(key);
-      await proxy.drain();
-    }
-    for (const [key, { protocol, port, addresses }] of wanted) {
-      if (protocol === 'sctp' || (this.#proxies.has(key) && !this.#failed.has(key))) continue;
-      const proxy = this.#proxies.get(key) ?? this.#create(protocol, port, addresses);
-      this.#proxies.set(key, proxy);
-      this.#addresses.set(key, addresses.join());
-      try {
-        await proxy.update([{ nodeId: '', address: target, port, name: '', weight: 1 }]);
-        this.#failed.delete(key);
-      } catch (error) {
-        // Another host has the address that the port is published on.
-        if ((error as NodeJS.ErrnoException).code === 'EADDRNOTAVAIL') continue;
-        if (!this.#failed.has(key)) {
-          this.#options.logger.error(
-            { err: error, port: key },
-            `port ${key} is published by a service but in use by a program of this host: 127.0.0.1 and IPv6 reach that program; stop it or publish another port`,
-          );
-        }
-        this.#failed.add(key);
+    if (target === undefined || protocol === 'sctp' || addresses.length === 0) return;
+    this.#wanted.set(key, wanted);
+    if (this.#proxies.has(key) && !this.#failed.has(key)) return;
+    const proxy = this.#proxies.get(key) ?? this.#create(protocol, port, addresses);
+    this.#proxies.set(key, proxy);
+    try {
+      await proxy.update([{ nodeId: '', address: target, port, name: '', weight: 1 }]);
+      this.#note(key, false);
+    } catch (error) {
+      // Another host has the address that the port is published on.
+      if ((error as NodeJS.ErrnoException).code === 'EADDRNOTAVAIL') return;
+      if (!this.#failed.has(key)) {
+        this.#options.logger.error(
+          { err: error, port: key },
+          `port ${key} is published by a service but in use by a program of this host: 127.0.0.1 and IPv6 reach that program; stop it or publish another port`,
+        );
       }
+      this.#note(key, true);
     }
+  }
+
+  #note(key: PortKey, isFailed: boolean): void {
+    if (this.#failed.has(key) === isFailed) return;
+    const failed = new Set(this.#failed);
+    if (isFailed) failed.add(key);
+    else failed.delete(key);
+    this.#failed = failed;
   }
 
   async close(): Promise<void> {

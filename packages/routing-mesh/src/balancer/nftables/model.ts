@@ -1,5 +1,4 @@
-import assert from 'node:assert/strict';
-import { type PortProtocol, portKey } from '@swarm/api';
+import type { PortKey, PortProtocol } from '@swarm/api';
 import {
   ingressIpv6,
   type Ipv4Address,
@@ -9,10 +8,10 @@ import {
 } from '../../address.js';
 import type { CheckedEndpoint, CheckedPeer, CheckedPort } from '../../checked.js';
 import type { BalancerSlice } from '../load-balancer.js';
-import { FIRST_ENDPOINT_ID, LAST_ENDPOINT_ID } from '../../layout.js';
 import { sameOptions } from '../../port-options.js';
 import { eligible } from '../traffic-policy.js';
 import { maglevTable } from '../maglev.js';
+import { EndpointIds } from './endpoint-ids.js';
 import { type PortAccess, portAccess } from './port-access.js';
 import { weighty } from '../weights.js';
 import { MAX_ENDPOINTS_PER_PORT, shareSlots } from './slots.js';
@@ -54,70 +53,79 @@ export interface ModelPort {
   readonly source: CheckedPort;
 }
 
-/** What a node's kernel holds, except the constant part: plain data, rebuilt for each state. */
-export interface Model {
-  /** By node id. */
-  readonly peers: ReadonlyMap<string, CheckedPeer>;
-  /** By `tcp/8080`. */
-  readonly ports: ReadonlyMap<string, ModelPort>;
-  /** Next id to try: freed ids rest as long as possible, because connections still carry them. */
-  readonly nextId: number;
+/** The node whose model it is. */
+export type ModelPlace = Pick<CheckedPeer, 'nodeId' | 'index' | 'subnet'>;
+
+/** What became of one port. */
+export interface PortChange {
+  readonly key: PortKey;
+  readonly before: ModelPort | undefined;
+  readonly after: ModelPort | undefined;
 }
 
-export const EMPTY_MODEL: Model = {
-  peers: new Map(),
-  ports: new Map(),
-  nextId: FIRST_ENDPOINT_ID,
-};
-
 /**
- * Builds the model for a state. Unchanged ports keep their object; endpoints keep their id and, as far as fair
- * shares allow, their slots.
+ * What a node leads clients of published ports by. Unchanged ports keep their object; endpoints keep their id and, as
+ * far as fair shares allow, their slots.
  *
- * Skips endpoints of nodes that are not in `state.peers`, to which there is no route, and those at an IPv6
+ * Skips endpoints of nodes that are not in the slice's peers, to which there is no route, and those at an IPv6
  * address, to which the kernel does not translate. Of more than 840 endpoints, each node uses a different 840,
  * starting at a place derived from its own index.
  */
-export function nextModel(
-  previous: Model,
-  state: BalancerSlice,
-  self: Pick<CheckedPeer, 'nodeId' | 'index' | 'subnet'>,
-): Model {
-  const { peers } = state;
-  const { nodeId: selfId, index: selfIndex } = self;
-  const own = nodeAddress(self.subnet);
-  const samePeers = sameKeys(previous.peers, peers);
-  const used = new Set<number>();
-  for (const port of previous.ports.values()) for (const { id } of port.endpoints) used.add(id);
-  let nextId = previous.nextId;
-  const takeId = (): number => {
-    assert(used.size <= LAST_ENDPOINT_ID - FIRST_ENDPOINT_ID, 'no endpoint id is free');
-    while (used.has(nextId)) nextId = following(nextId);
-    const id = nextId;
-    used.add(id);
-    nextId = following(nextId);
-    return id;
-  };
+export class Model {
+  readonly #ports = new Map<PortKey, ModelPort>();
+  readonly #ids: EndpointIds;
+  #peers: ReadonlyMap<string, CheckedPeer> = new Map();
 
-  const ports = new Map<string, ModelPort>();
-  for (const port of state.ports) {
-    const key = portKey(port.protocol, port.publishedPort);
-    const before = previous.ports.get(key);
-    if (before !== undefined && samePeers && sameSource(before.source, port)) {
-      ports.set(key, before);
-      continue;
+  constructor(ids = new EndpointIds()) {
+    this.#ids = ids;
+  }
+
+  get ports(): ReadonlyMap<PortKey, ModelPort> {
+    return this.#ports;
+  }
+
+  /** Costs as much as the ports that the slice names as touched. */
+  follow({ peers, ports, touched }: BalancerSlice, self: ModelPlace): readonly PortChange[] {
+    const samePeers = touched !== undefined || sameKeys(this.#peers, peers);
+    this.#peers = peers;
+    const changes: PortChange[] = [];
+    for (const key of touched ?? new Set([...this.#ports.keys(), ...ports.keys()])) {
+      const before = this.#ports.get(key);
+      const port = ports.get(key);
+      const after = port && this.#next(before, port, self, samePeers);
+      if (after === before) continue;
+      if (after === undefined) this.#ports.delete(key);
+      else this.#ports.set(key, after);
+      changes.push({ key, before, after });
     }
-    const usable = port.endpoints.filter(isUsable(peers));
-    const wanted = choose(eligible(usable, port.options.policy, selfId), selfIndex);
+    for (const change of changes) this.#release(change);
+    return changes;
+  }
+
+  /** Only now: an id that one port gave up must not mean another endpoint in the same transaction. */
+  #release({ before, after }: PortChange): void {
+    const kept = new Set(after?.endpoints.map(({ id }) => id));
+    for (const { id } of before?.endpoints ?? []) if (!kept.has(id)) this.#ids.release(id);
+  }
+
+  #next(
+    before: ModelPort | undefined,
+    port: CheckedPort,
+    { nodeId, index, subnet }: ModelPlace,
+    samePeers: boolean,
+  ): ModelPort {
+    if (before !== undefined && samePeers && sameSource(before.source, port)) return before;
+    const usable = port.endpoints.filter(isUsable(this.#peers));
+    const wanted = choose(eligible(usable, port.options.policy, nodeId), index);
     const known = new Map(before?.endpoints.map((endpoint) => [identity(endpoint), endpoint]));
     const endpoints = wanted
       .map((endpoint): ModelEndpoint => {
         const old = known.get(identity(endpoint));
         const addressV6 = endpoint.ipv6 ? ingressIpv6(endpoint.address) : undefined;
-        const { taskId, nodeId, address, port: target, weight } = endpoint;
+        const { taskId, nodeId: on, address, port: target, weight } = endpoint;
         if (old !== undefined && old.addressV6 === addressV6 && old.weight === weight) return old;
-        const id = old?.id ?? takeId();
-        return { id, taskId, nodeId, address, addressV6, port: target, weight };
+        const id = old?.id ?? this.#ids.take();
+        return { id, taskId, nodeId: on, address, addressV6, port: target, weight };
       })
       .sort((one, other) => one.id - other.id);
     const unchanged =
@@ -125,26 +133,22 @@ export function nextModel(
       sameOptions(before.source.options, port.options) &&
       before.endpoints.length === endpoints.length &&
       endpoints.every((endpoint, i) => endpoint === before.endpoints[i]);
-    if (unchanged) {
-      ports.set(key, before);
-      continue;
-    }
+    if (unchanged) return before;
     const { hasAffinity } = port.options;
     const draw = drawAmong(endpoints, hasAffinity, before?.draw);
     const overV6 = endpoints.filter(({ addressV6 }) => addressV6 !== undefined);
     const isShared = weighty(endpoints).every(({ addressV6 }) => addressV6 !== undefined);
     const ownBefore = before?.drawV6 === before?.draw ? undefined : before?.drawV6;
-    ports.set(key, {
+    return {
       protocol: port.protocol,
       publishedPort: port.publishedPort,
       endpoints,
       draw,
       drawV6: isShared ? draw : drawAmong(overV6, hasAffinity, ownBefore),
-      access: portAccess(port.options.hostIp, own),
+      access: portAccess(port.options.hostIp, nodeAddress(subnet)),
       source: port,
-    });
+    };
   }
-  return { peers, ports, nextId };
 }
 
 function drawAmong(
@@ -166,10 +170,6 @@ type UsableEndpoint = CheckedEndpoint & { readonly address: Ipv4Address };
 function isUsable(peers: ReadonlyMap<string, CheckedPeer>) {
   return (endpoint: CheckedEndpoint): endpoint is UsableEndpoint =>
     peers.has(endpoint.nodeId) && parseIpv4(endpoint.address) !== undefined;
-}
-
-function following(id: number): number {
-  return id === LAST_ENDPOINT_ID ? FIRST_ENDPOINT_ID : id + 1;
 }
 
 function identity(

@@ -3,6 +3,7 @@ import {
   isIpv6,
   isPort,
   type Logger,
+  meshPortKey,
   parseIpAddress,
   NODE_BLOCK_SIZE,
   type PortKey,
@@ -30,8 +31,8 @@ import type { BalancerSlice, LoadBalancer, LocalTask } from '../load-balancer.js
 import { Conntrack, type Flow } from './conntrack.js';
 import type { DnatSection } from './dnat-section.js';
 import type { HostPorts, HostPortSection } from './host-port-section.js';
-import type { LoopbackListeners } from './loopback-listeners.js';
-import { EMPTY_MODEL, type Model, nextModel } from './model.js';
+import type { ListenedPort, LoopbackListeners } from './loopback-listeners.js';
+import { Model, type ModelPort, type PortChange } from './model.js';
 import { portAccess } from './port-access.js';
 import { isServed, openedPorts, removedEndpoints } from './port-changes.js';
 import { MAX_ENDPOINTS_PER_PORT } from './slots.js';
@@ -62,11 +63,21 @@ export class NftablesBalancer implements LoadBalancer {
   readonly #logger: Logger;
   readonly #conntrack: Conntrack;
   #self: CheckedPeer | undefined;
-  #model: Model = EMPTY_MODEL;
-  /** As of the last `settle`; undefined: any flow may exist, such as those of an earlier process. */
-  #settled: Model | undefined = EMPTY_MODEL;
-  /** Which published ports loopback serves. */
-  #onLoopback: Model = EMPTY_MODEL;
+  readonly #model = new Model();
+  #peers: ReadonlyMap<string, CheckedPeer> = new Map();
+  /** Before the first state nothing says which flows are right. */
+  #hasState = false;
+  /** Of ports that changed since the last `settle`: what they were then. */
+  #unsettled = new Map<PortKey, ModelPort | undefined>();
+  #settledPeers: ReadonlyMap<string, CheckedPeer> = new Map();
+  /** Any flow may exist, such as those of an earlier process. */
+  #isUnsure = false;
+  /** Ports that could not be opened are tried again with each whole state. */
+  #isRetryDue = false;
+  #unserved: {
+    readonly failed: ReadonlySet<PortKey> | undefined;
+    readonly reasons: ReadonlyMap<PortKey, string>;
+  } = { failed: undefined, reasons: new Map() };
   /** Flows could not be deleted, which has been logged. */
   #isForgetFailing = false;
 
@@ -105,7 +116,7 @@ export class NftablesBalancer implements LoadBalancer {
       this.#options.hostPorts.adopt(taskId, { address, addressV6, ports: own });
       adopted.set(taskId, own);
     }
-    this.#settled = undefined;
+    this.#isUnsure = true;
     await this.#followLoopback();
     return adopted;
   }
@@ -117,33 +128,43 @@ export class NftablesBalancer implements LoadBalancer {
   }
 
   async apply(slice: BalancerSlice): Promise<void> {
-    for (const { publishedPort, endpoints } of slice.ports) {
-      if (endpoints.length <= MAX_ENDPOINTS_PER_PORT) continue;
+    const changes = this.#model.follow(slice, this.#self!);
+    for (const { before, after } of changes) {
+      const endpoints = after?.source.endpoints.length ?? 0;
+      if (endpoints <= MAX_ENDPOINTS_PER_PORT || before?.source.endpoints.length === endpoints)
+        continue;
       this.#logger.warn(
-        { port: publishedPort, endpoints: endpoints.length },
+        { port: after!.publishedPort, endpoints },
         `more endpoints than ${MAX_ENDPOINTS_PER_PORT}: this node uses only some of them`,
       );
     }
-    this.#model = nextModel(this.#model, slice, this.#self!);
-    this.#options.ports.follow(this.#model);
+    this.#peers = slice.peers;
+    this.#hasState = true;
+    if (slice.touched === undefined) this.#isRetryDue = true;
+    for (const { key, before } of changes)
+      if (!this.#unsettled.has(key)) this.#unsettled.set(key, before);
+    this.#options.ports.follow(this.#model.ports, changes);
   }
 
   async settle({ isUnsure } = { isUnsure: false }): Promise<void> {
-    const before = isUnsure ? undefined : this.#settled;
-    const after = this.#model;
-    if (after === EMPTY_MODEL) {
-      // Before the first state nothing says which flows are right.
-      this.#settled = before;
-      return;
-    }
+    this.#isUnsure ||= isUnsure;
+    if (!this.#hasState) return;
+    const { ports } = this.#model;
+    const turns = [...this.#unsettled].map(
+      ([key, before]): PortChange => ({ key, before, after: ports.get(key) }),
+    );
+    const peers = this.#settledPeers;
+    this.#unsettled.clear();
+    this.#settledPeers = this.#peers;
     const isDone = await this.#forget(() =>
-      before === undefined ? this.#forgetUnknown(after) : this.#forgetChanged(before, after),
+      this.#isUnsure ? this.#forgetUnknown() : this.#forgetChanged(turns, peers),
     );
     // What failed now is found by looking at every flow next time.
-    this.#settled = isDone ? after : undefined;
-    const { loopback } = this.#options;
-    if (loopback.failed.size > 0 || !servesSame(this.#onLoopback, after)) {
-      await this.#followLoopback();
+    this.#isUnsure = !isDone;
+    if (this.#isRetryDue) await this.#options.loopback.retry();
+    this.#isRetryDue = false;
+    for (const { key, before, after } of turns) {
+      if (!servesSame(before, after)) await this.#options.loopback.change(key, this.#listened(key));
     }
   }
 
@@ -154,7 +175,7 @@ export class NftablesBalancer implements LoadBalancer {
     hostPorts.delete(task.taskId);
     if (ports !== undefined) hostPorts.set(task.taskId, ports);
     else if (before === undefined) return;
-    await this.#patchHostPorts();
+    await this.#patchHostPorts([...(before?.ports ?? []), ...task.hostPorts]);
     await this.#forget(async () => {
       if (before !== undefined) await this.#forgetHostPorts(before);
       await this.#conntrack.forgetPlain(udpPorts(task.hostPorts));
@@ -163,16 +184,19 @@ export class NftablesBalancer implements LoadBalancer {
 
   async detach(taskIds: readonly TaskId[]): Promise<void> {
     const { hostPorts } = this.#options;
-    let had = false;
-    for (const taskId of taskIds) had = hostPorts.delete(taskId) || had;
-    if (had) await this.#patchHostPorts();
+    const closed: HostPort[] = [];
+    for (const taskId of taskIds) {
+      closed.push(...(hostPorts.tasks.get(taskId)?.ports ?? []));
+      hostPorts.delete(taskId);
+    }
+    if (closed.length > 0) await this.#patchHostPorts(closed);
   }
 
   async cut(addresses: readonly IpAddress[]): Promise<void> {
     const { hasIpv6 } = this.#options;
     const translated = hasIpv6 ? addresses : addresses.filter((address) => !isIpv6(address));
     const isDone = await this.#forget(() => this.#conntrack.forgetAddresses(translated));
-    if (!isDone) this.#settled = undefined;
+    if (!isDone) this.#isUnsure = true;
   }
 
   holds(port: PortKey): boolean {
@@ -184,11 +208,16 @@ export class NftablesBalancer implements LoadBalancer {
   }
 
   get unserved(): ReadonlyMap<PortKey, string> {
-    return new Map([...this.#options.loopback.failed].map((port) => [port, ON_LOOPBACK]));
+    const { failed } = this.#options.loopback;
+    if (this.#unserved.failed !== failed) {
+      const reasons = new Map([...failed].map((port) => [port, ON_LOOPBACK]));
+      this.#unserved = { failed, reasons };
+    }
+    return this.#unserved.reasons;
   }
 
   async retry(): Promise<void> {
-    if (this.#options.loopback.failed.size > 0) await this.#followLoopback();
+    await this.#options.loopback.retry();
   }
 
   close(): Promise<void> {
@@ -204,10 +233,12 @@ export class NftablesBalancer implements LoadBalancer {
     throw new RangeError(`mesh: task ${taskId} has host ports but no IPv4 address for them`);
   }
 
-  async #patchHostPorts(): Promise<void> {
-    const { hostPorts, table } = this.#options;
+  /** @param ports those that came or went */
+  async #patchHostPorts(ports: readonly HostPort[]): Promise<void> {
+    const { hostPorts, loopback, table } = this.#options;
     const isUnsure = await table.patch(hostPorts);
-    await this.#followLoopback();
+    for (const key of new Set(ports.map(meshPortKey)))
+      await loopback.change(key, this.#listened(key));
     if (isUnsure) await this.settle({ isUnsure });
   }
 
@@ -229,23 +260,27 @@ export class NftablesBalancer implements LoadBalancer {
    * UDP to removed endpoints must not continue, nor anything to nodes that are gone. UDP to ports that led
    * nowhere must be looked at again.
    */
-  async #forgetChanged(before: Model, after: Model): Promise<void> {
-    for (const { protocol, address, port } of removedEndpoints(before, after)) {
+  async #forgetChanged(
+    turns: readonly PortChange[],
+    peers: ReadonlyMap<string, CheckedPeer>,
+  ): Promise<void> {
+    for (const { protocol, address, port } of removedEndpoints(turns)) {
       if (protocol !== 'udp') continue;
       await this.#conntrack.forgetFlows({ protocol: word(protocol), address, port });
     }
-    if ([...before.peers.values()].some((peer) => hasGone(peer, after.peers))) {
-      await this.#conntrack.forgetMatching(this.#isOfGoneNode(after));
+    if (peers !== this.#peers && [...peers.values()].some((peer) => hasGone(peer, this.#peers))) {
+      await this.#conntrack.forgetMatching(this.#isOfGoneNode());
     }
-    await this.#conntrack.forgetPlain(udpPorts(openedPorts(before, after)));
+    await this.#conntrack.forgetPlain(udpPorts(openedPorts(turns)));
   }
 
   /** Checks all existing flows: it is unknown what they began with. */
-  async #forgetUnknown(after: Model): Promise<void> {
+  async #forgetUnknown(): Promise<void> {
     const ingress = Subnet.of(this.#options.ingressNetwork);
-    const isOfGoneNode = this.#isOfGoneNode(after);
+    const { ports: published } = this.#model;
+    const isOfGoneNode = this.#isOfGoneNode();
     const known = new Set<string>();
-    for (const { protocol, endpoints } of after.ports.values()) {
+    for (const { protocol, endpoints } of published.values()) {
       for (const { address, addressV6, port } of endpoints) {
         known.add(`${protocol} ${address} ${port}`);
         if (addressV6 !== undefined) known.add(`${protocol} ${addressV6} ${port}`);
@@ -264,14 +299,14 @@ export class NftablesBalancer implements LoadBalancer {
           placeIn(ingress, flow.address) !== undefined &&
           !known.has(`${flow.protocol} ${flow.address} ${flow.port}`)),
     );
-    const served = [...after.ports.values()].filter(isServed);
+    const served = [...published.values()].filter(isServed);
     const own = [...this.#options.hostPorts.tasks.values()].flatMap(({ ports }) => ports);
     await this.#conntrack.forgetPlain(udpPorts([...served, ...own]));
   }
 
-  #isOfGoneNode(model: Model): (flow: Flow) => boolean {
+  #isOfGoneNode(): (flow: Flow) => boolean {
     const ingress = Subnet.of(this.#options.ingressNetwork);
-    const living = [...model.peers.values()].filter(({ down }) => !down);
+    const living = [...this.#peers.values()].filter(({ down }) => !down);
     const indexes = new Set(living.map(({ index }) => index));
     return ({ address }) => {
       const offset = placeIn(ingress, address);
@@ -300,24 +335,32 @@ export class NftablesBalancer implements LoadBalancer {
     }
   }
 
+  /** Listens for all ports, whatever is listened on. */
   #followLoopback(): Promise<void> {
     const { hostPorts, loopback } = this.#options;
-    this.#onLoopback = this.#model;
-    // Without a listener the kernel refuses, as the table does elsewhere.
-    const served = [...this.#model.ports.values()].filter(isServed);
-    const ports = served.map(({ protocol, publishedPort, access }) => ({
-      protocol,
-      port: publishedPort,
-      addresses: access.listen,
-    }));
-    const own = nodeAddress(this.#self!.subnet);
-    for (const { ports: published } of hostPorts.tasks.values()) {
-      for (const { protocol, publishedPort, hostIp } of published) {
-        const { listen } = portAccess(parseIpAddress(hostIp), own);
-        ports.push({ protocol, port: publishedPort, addresses: listen });
-      }
+    const keys = new Set<PortKey>(this.#model.ports.keys());
+    for (const { ports } of hostPorts.tasks.values())
+      for (const port of ports) keys.add(meshPortKey(port));
+    const wanted = new Map<PortKey, ListenedPort>();
+    for (const key of keys) {
+      const port = this.#listened(key);
+      if (port !== undefined) wanted.set(key, port);
     }
-    return loopback.follow(ports);
+    return loopback.follow(wanted);
+  }
+
+  /** Undefined without tasks behind the port: without a listener the kernel refuses, as the table does elsewhere. */
+  #listened(key: PortKey): ListenedPort | undefined {
+    const own = this.#options.hostPorts.get(key);
+    if (own !== undefined) {
+      const { protocol, publishedPort: port, hostIp } = own;
+      const { listen } = portAccess(parseIpAddress(hostIp), nodeAddress(this.#self!.subnet));
+      return { protocol, port, addresses: listen };
+    }
+    const published = this.#model.ports.get(key);
+    if (!isServed(published)) return undefined;
+    const { protocol, publishedPort: port, access } = published;
+    return { protocol, port, addresses: access.listen };
   }
 }
 
@@ -333,13 +376,10 @@ function udpPorts(
   return new Set(udp.map(({ publishedPort }) => publishedPort));
 }
 
-function servesSame(a: Model, b: Model): boolean {
-  if (openedPorts(a, b).length > 0 || openedPorts(b, a).length > 0) return false;
-  for (const [key, port] of b.ports) {
-    const old = a.ports.get(key);
-    if (old !== port && old?.access.listen.join() !== port.access.listen.join()) return false;
-  }
-  return true;
+/** Whether the same listeners serve both. */
+function servesSame(before: ModelPort | undefined, after: ModelPort | undefined): boolean {
+  if (isServed(before) !== isServed(after)) return false;
+  return before?.access.listen.join() === after?.access.listen.join();
 }
 
 /** Parses `nft -j list map`: host ports by the task's address. Skips what is not ours. */

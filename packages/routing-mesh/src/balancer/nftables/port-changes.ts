@@ -1,27 +1,17 @@
 import type { IpAddress, PortProtocol } from '@swarm/api';
 import type { ElementChanges, SetName } from '../../table/element-changes.js';
-import type { Draw, Model, ModelPort } from './model.js';
+import type { Draw, ModelPort } from './model.js';
 import { accessElements } from './port-access.js';
 import { SLOT_OFFSETS } from './slot-offsets.js';
 import { SLOTS_NARROW } from './slots.js';
 
-/** Adds the changes that turn the ports of `before` into those of `after`. */
-export function portChanges(changes: ElementChanges, before: Model, after: Model): void {
-  if (before === after) return;
-  for (const [key, port] of before.ports) {
-    if (!after.ports.has(key)) changePort(changes, port, undefined);
-  }
-  for (const [key, port] of after.ports) {
-    const old = before.ports.get(key);
-    if (old !== port) changePort(changes, old, port);
-  }
-}
-
-function changePort(
+/** Adds the changes that turn one port, as the table has it, into another. */
+export function changePort(
   changes: ElementChanges,
   before: ModelPort | undefined,
   after: ModelPort | undefined,
 ): void {
+  if (before === after) return;
   const { protocol, publishedPort } = (after ?? before)!;
   const key = `${protocol} . ${publishedPort}`;
   const hasV6 = changes.family === 'inet';
@@ -117,18 +107,22 @@ function portSets(port: ModelPort, hasV6: boolean): SetName[] {
   return sets;
 }
 
-/** Endpoints that the change removes: UDP flows to them must be deleted. */
+/** What became of a port. */
+export interface PortTurn {
+  readonly before: ModelPort | undefined;
+  readonly after: ModelPort | undefined;
+}
+
+/** Endpoints that the changes remove: UDP flows to them must be deleted. */
 export function removedEndpoints(
-  before: Model,
-  after: Model,
+  turns: Iterable<PortTurn>,
 ): { protocol: PortProtocol; address: IpAddress; port: number; nodeId: string }[] {
   const removed = [];
-  for (const [key, port] of before.ports) {
-    const now = after.ports.get(key);
-    if (now === port) continue;
-    const { protocol } = port;
-    const kept = new Map(now?.endpoints.map((endpoint) => [endpoint.id, endpoint]));
-    for (const { id, address, addressV6, port: target, nodeId } of port.endpoints) {
+  for (const { before, after } of turns) {
+    if (before === undefined || before === after) continue;
+    const { protocol } = before;
+    const kept = new Map(after?.endpoints.map((endpoint) => [endpoint.id, endpoint]));
+    for (const { id, address, addressV6, port: target, nodeId } of before.endpoints) {
       const still = kept.get(id);
       if (still === undefined) removed.push({ protocol, address, port: target, nodeId });
       if (addressV6 !== undefined && still?.addressV6 === undefined)
@@ -143,14 +137,12 @@ export function isServed(port: ModelPort | undefined): port is ModelPort {
   return port !== undefined && port.draw.slots.length > 0;
 }
 
-/** The ports that lead somewhere in `after` but not in `before`. */
-export function openedPorts(before: Model, after: Model): ModelPort[] {
+/** The ports that lead somewhere now and did not before. */
+export function openedPorts(turns: Iterable<PortTurn>): ModelPort[] {
   const opened: ModelPort[] = [];
-  if (before === after) return opened;
-  for (const [key, port] of after.ports) {
-    const old = before.ports.get(key);
-    if (old === port || !isServed(port)) continue;
-    if (!isServed(old) || (isLedOverV6(port) && !isLedOverV6(old))) opened.push(port);
+  for (const { before, after } of turns) {
+    if (before === after || !isServed(after)) continue;
+    if (!isServed(before) || (isLedOverV6(after) && !isLedOverV6(before))) opened.push(after);
   }
   return opened;
 }

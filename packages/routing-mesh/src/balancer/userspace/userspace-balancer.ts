@@ -2,6 +2,7 @@ import {
   type Clock,
   type IpAddress,
   type Logger,
+  meshPortKey,
   type PortKey,
   type PortProtocol,
   portKey,
@@ -9,6 +10,7 @@ import {
 import type { CheckedEndpoint, CheckedPeer } from '../../checked.js';
 import type { Sockets } from '../../kernel/sockets.js';
 import type { TaskId } from '../../layout.js';
+import type { HostPort } from '../../mesh.js';
 import { hostPortRefusal } from '../../port-guard.js';
 import { hasGone } from '../gone-peer.js';
 import { dialledAddress } from '../listening-address.js';
@@ -53,9 +55,10 @@ export class UserspaceBalancer implements LoadBalancer {
   /** Proxies of removed ports that still have connections; kept to end those on close. */
   readonly #draining = new Set<TcpProxy | UdpProxy>();
   /** Ports that could not be opened, and why. */
-  readonly #failed = new Map<PortKey, string>();
+  #failed: ReadonlyMap<PortKey, string> = new Map();
   readonly #tasks = new Map<string, LocalTask>();
-  #slice: BalancerSlice = { peers: new Map(), ports: [] };
+  readonly #hostPorts = new Map<PortKey, { readonly task: LocalTask; readonly port: HostPort }>();
+  #slice: BalancerSlice = { peers: new Map(), ports: new Map(), touched: undefined };
   /** Peers as of the last `settle`. */
   #settled: ReadonlyMap<string, CheckedPeer> = new Map();
   #started = false;
@@ -83,7 +86,7 @@ export class UserspaceBalancer implements LoadBalancer {
 
   async apply(slice: BalancerSlice): Promise<void> {
     this.#slice = slice;
-    await this.#follow();
+    await this.#follow(slice.touched);
   }
 
   async settle(): Promise<void> {
@@ -98,23 +101,26 @@ export class UserspaceBalancer implements LoadBalancer {
   }
 
   async attach(task: LocalTask): Promise<void> {
-    const before = this.#tasks.get(task.taskId);
+    const touched = [...this.#forgetTask(task.taskId), ...task.hostPorts.map(meshPortKey)];
     this.#tasks.set(task.taskId, task);
-    if (task.hostPorts.length > 0 || (before?.hostPorts.length ?? 0) > 0) await this.#follow();
-    for (const { protocol, publishedPort } of task.hostPorts) {
-      const key = portKey(protocol, publishedPort);
+    for (const port of task.hostPorts) this.#hostPorts.set(meshPortKey(port), { task, port });
+    await this.#follow(touched);
+    for (const key of task.hostPorts.map(meshPortKey)) {
       const why = this.#failed.get(key);
       if (why !== undefined) throw new Error(hostPortRefusal(key, why));
     }
   }
 
   async detach(taskIds: readonly TaskId[]): Promise<void> {
-    let had = false;
-    for (const taskId of taskIds) {
-      had = had || (this.#tasks.get(taskId)?.hostPorts.length ?? 0) > 0;
-      this.#tasks.delete(taskId);
-    }
-    if (had) await this.#follow();
+    await this.#follow(taskIds.flatMap((taskId) => this.#forgetTask(taskId)));
+  }
+
+  /** @returns its host ports */
+  #forgetTask(taskId: TaskId): readonly PortKey[] {
+    const keys = this.#tasks.get(taskId)?.hostPorts.map(meshPortKey) ?? [];
+    this.#tasks.delete(taskId);
+    for (const key of keys) this.#hostPorts.delete(key);
+    return keys;
   }
 
   /** A task's connections end with its sockets. */
@@ -134,7 +140,7 @@ export class UserspaceBalancer implements LoadBalancer {
   }
 
   async retry(): Promise<void> {
-    if (this.#failed.size > 0) await this.#follow();
+    await this.#follow([...this.#failed.keys()]);
   }
 
   async close(): Promise<void> {
@@ -143,68 +149,92 @@ export class UserspaceBalancer implements LoadBalancer {
     this.#draining.clear();
   }
 
-  /** Makes the proxies match the slice and the tasks' host ports. */
-  async #follow(): Promise<void> {
+  /** Makes the proxies of these ports, or of all, match the slice and the tasks' host ports. */
+  async #follow(touched: Iterable<PortKey> | undefined): Promise<void> {
     for (const proxy of this.#draining) {
       if (proxy.connectionCount === 0) this.#draining.delete(proxy);
     }
-    const wanted = this.#wanted();
-    for (const key of this.#failed.keys()) if (!wanted.has(key)) this.#failed.delete(key);
-    for (const [key, proxy] of this.#proxies) {
-      if (wanted.get(key)?.bindAddresses.join() === this.#bound.get(key)) continue;
+    const keys = new Set(touched ?? this.#keys());
+    for (const key of keys) {
+      const wanted = this.#wanted(key);
+      if (wanted === undefined) this.#note(key, undefined);
+      const proxy = this.#proxies.get(key);
+      if (proxy === undefined || wanted?.bindAddresses.join() === this.#bound.get(key)) continue;
       this.#proxies.delete(key);
       await proxy.drain();
       if (proxy.connectionCount > 0) this.#draining.add(proxy);
     }
-    for (const [key, { protocol, port, targets, bindAddresses, hasAffinity }] of wanted) {
-      const proxy = this.#proxies.get(key) ?? this.#create(protocol, port, bindAddresses);
-      if (proxy === undefined) continue;
-      this.#proxies.set(key, proxy);
-      this.#bound.set(key, bindAddresses.join());
-      try {
-        await proxy.update(targets, { hasAffinity });
-        this.#failed.delete(key);
-      } catch (error) {
-        // Other nodes have the address that the port is published on.
-        if ((error as NodeJS.ErrnoException).code === 'EADDRNOTAVAIL') continue;
-        const why = bindProblem(error);
-        if (this.#failed.get(key) !== why) {
-          this.#logger.error(
-            { err: error, port: key },
-            `port ${key} cannot be published on this node: ${why}`,
-          );
-        }
-        this.#failed.set(key, why);
-      }
+    for (const key of keys) {
+      const wanted = this.#wanted(key);
+      if (wanted !== undefined) await this.#open(key, wanted);
     }
   }
 
-  #wanted(): Map<PortKey, Wanted> {
-    const wanted = new Map<PortKey, Wanted>();
-    for (const { protocol, publishedPort, endpoints, options } of this.#slice.ports) {
-      const chosen = eligible(endpoints, options.policy, this.#nodeId);
-      wanted.set(portKey(protocol, publishedPort), {
+  *#keys(): Generator<PortKey> {
+    yield* this.#failed.keys();
+    yield* this.#proxies.keys();
+    yield* this.#slice.ports.keys();
+    yield* this.#hostPorts.keys();
+  }
+
+  async #open(
+    key: PortKey,
+    { protocol, port, targets, bindAddresses, hasAffinity }: Wanted,
+  ): Promise<void> {
+    const proxy = this.#proxies.get(key) ?? this.#create(protocol, port, bindAddresses);
+    if (proxy === undefined) return;
+    this.#proxies.set(key, proxy);
+    this.#bound.set(key, bindAddresses.join());
+    try {
+      await proxy.update(targets, { hasAffinity });
+      this.#note(key, undefined);
+    } catch (error) {
+      // Other nodes have the address that the port is published on.
+      if ((error as NodeJS.ErrnoException).code === 'EADDRNOTAVAIL') return;
+      const why = bindProblem(error);
+      if (this.#failed.get(key) !== why) {
+        this.#logger.error(
+          { err: error, port: key },
+          `port ${key} cannot be published on this node: ${why}`,
+        );
+      }
+      this.#note(key, why);
+    }
+  }
+
+  #note(key: PortKey, why: string | undefined): void {
+    if (this.#failed.get(key) === why) return;
+    const failed = new Map(this.#failed);
+    if (why === undefined) failed.delete(key);
+    else failed.set(key, why);
+    this.#failed = failed;
+  }
+
+  /** A host port comes before a published one. */
+  #wanted(key: PortKey): Wanted | undefined {
+    const own = this.#hostPorts.get(key);
+    const address = own === undefined ? undefined : dialledAddress(own.task.addresses);
+    if (own !== undefined && address !== undefined) {
+      const { protocol, publishedPort, targetPort, hostIp } = own.port;
+      return {
         protocol,
         port: publishedPort,
-        targets: chosen.map((endpoint) => this.#target(endpoint)),
-        bindAddresses: this.#bindAddresses(options.hostIp),
-        hasAffinity: options.hasAffinity,
-      });
+        targets: [{ nodeId: '', address, port: targetPort, name: own.task.taskId, weight: 1 }],
+        bindAddresses: this.#bindAddresses(hostIp),
+        hasAffinity: false,
+      };
     }
-    for (const { taskId, addresses, hostPorts } of this.#tasks.values()) {
-      const address = dialledAddress(addresses);
-      if (address === undefined) continue;
-      for (const { protocol, publishedPort, targetPort, hostIp } of hostPorts) {
-        wanted.set(portKey(protocol, publishedPort), {
-          protocol,
-          port: publishedPort,
-          targets: [{ nodeId: '', address, port: targetPort, name: taskId, weight: 1 }],
-          bindAddresses: this.#bindAddresses(hostIp),
-          hasAffinity: false,
-        });
-      }
-    }
-    return wanted;
+    const published = this.#slice.ports.get(key);
+    if (published === undefined) return undefined;
+    const { protocol, publishedPort, endpoints, options } = published;
+    const chosen = eligible(endpoints, options.policy, this.#nodeId);
+    return {
+      protocol,
+      port: publishedPort,
+      targets: chosen.map((endpoint) => this.#target(endpoint)),
+      bindAddresses: this.#bindAddresses(options.hostIp),
+      hasAffinity: options.hasAffinity,
+    };
   }
 
   #bindAddresses(hostIp: string | undefined): readonly string[] {
@@ -229,7 +259,7 @@ export class UserspaceBalancer implements LoadBalancer {
     if (protocol === 'udp') return new UdpProxy({ ...common, idleMs: udpIdleMs });
     const key = portKey(protocol, port);
     if (!this.#failed.has(key)) {
-      this.#failed.set(key, NO_SCTP);
+      this.#note(key, NO_SCTP);
       this.#logger.error({ port: key }, 'SCTP is not served by the userspace mesh; use nftables');
     }
     return undefined;
