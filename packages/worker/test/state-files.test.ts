@@ -61,6 +61,33 @@ test('A record that is not a task is named and dropped, the others are read', as
   t.deepEqual((await load(folder)).aside, [], 'they are gone');
 });
 
+test('A mesh is stored piece by piece, and a damaged piece leaves the node its place alone', async (t) => {
+  const folder = join(folderOf(t), 'tasks');
+  const port = (publishedPort: number) =>
+    ({ protocol: 'tcp', publishedPort, serviceId: 's', endpoints: [] }) as const;
+  const state = { generation: 4, peers: [PEER], ports: [port(80), port(81)] };
+  await write(folder, { mesh: pack({ self: PEER, state: { ...state, generation: 3 } }) });
+  t.is((await load(folder)).mesh?.state?.generation, 3, 'of an earlier version');
+
+  const store = new AgentDatabase(folder, { notWritten() {}, setAside() {} });
+  await store.load(new Map());
+  store.putMesh({ self: PEER, state });
+  store.changeMesh(PEER, {
+    ...{ base: 4, generation: 5, peers: [], removedPeers: [] },
+    ...{ ports: [port(82)], removedPorts: [port(80)] },
+  });
+  await store.close();
+  const { mesh, aside } = await load(folder);
+  t.deepEqual(aside, []);
+  t.deepEqual(mesh, {
+    self: PEER,
+    state: { generation: 5, peers: [PEER], ports: [port(81), port(82)] },
+  });
+
+  await write(folder, { 'mesh/port/tcp/82': Uint8Array.of(0x81) });
+  t.deepEqual((await load(folder)).mesh, { self: PEER });
+});
+
 test('Whatever bytes a record has, the store opens', async (t) => {
   const folder = join(folderOf(t), 'tasks');
   await fc.assert(

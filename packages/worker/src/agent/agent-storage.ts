@@ -1,4 +1,4 @@
-import type { MeshPeer, MeshState, Shape, Task, TaskStatus } from '@swarm/api';
+import type { MeshDelta, MeshPeer, MeshState, Shape, Task, TaskStatus } from '@swarm/api';
 
 /** A task as the manager last sent it, less its credentials, and its latest status on this node. */
 export interface StoredTask {
@@ -48,7 +48,10 @@ export interface AgentStorage {
   load(kinds: ReadonlyMap<string, Shape<{ readonly ID: string }>>): Promise<Known>;
   putTask(record: StoredTask): void;
   deleteTask(taskId: string): void;
+  /** Replaces all that is stored of the mesh. */
   putMesh(mesh: StoredMesh): void;
+  /** Stores what a delta changes in the state that is stored. */
+  changeMesh(self: MeshPeer, delta: MeshDelta): void;
   putObject(kind: string, object: { readonly ID: string }): void;
   deleteObject(kind: string, id: string): void;
   /** Resolves once every write so far is on disk and the storage is closed. */

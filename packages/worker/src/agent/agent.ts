@@ -94,7 +94,7 @@ export class Agent {
       clock: options.clock,
       logger: options.logger,
       alive: () => new Set([...this.#tasks.alive(), ...(options.alsoAttached?.() ?? [])]),
-      store: (mesh) => this.#storage.putMesh(mesh),
+      store: this.#storage,
       holds: (generation) => {
         if (this.#welcomed) this.#session?.send({ type: 'mesh-ack', generation });
       },

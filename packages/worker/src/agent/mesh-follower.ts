@@ -1,23 +1,19 @@
 import {
   backoffMs,
   type Clock,
-  filled,
   type Logger,
   type MeshDelta,
   type MeshMember,
   type MeshPeer,
-  meshPortKey,
-  type MeshState,
   type Node,
   pause,
   type Timer,
 } from '@swarm/api';
 import { messageOf } from '../runtime/runtime-error.js';
-import type { StoredMesh } from './agent-storage.js';
+import type { AgentStorage, StoredMesh } from './agent-storage.js';
+import { MeshBook } from './mesh-book.js';
 import { NAMED_WAIT_MS, RETRY_MS } from './limits.js';
 import type { TaskMesh } from './task-mesh.js';
-
-const EMPTY: MeshState = { generation: 0, peers: [], ports: [] };
 
 export interface MeshFollowerOptions {
   readonly mesh: TaskMesh;
@@ -25,8 +21,8 @@ export interface MeshFollowerOptions {
   readonly logger: Logger;
   /** Tasks of an earlier run that may still be attached; removes everything else the mesh holds. */
   readonly alive: () => ReadonlySet<string>;
-  /** Saves the mesh for the next run. */
-  readonly store: (mesh: StoredMesh) => void;
+  /** Keeps the mesh for the next run. */
+  readonly store: Pick<AgentStorage, 'putMesh' | 'changeMesh'>;
   /** The kernel now holds this generation. */
   readonly holds: (generation: number) => void;
 }
@@ -38,9 +34,7 @@ export class MeshFollower {
   readonly #serving = promised();
   #self: MeshPeer | undefined;
   #running = false;
-  /** The newest known state, and what the kernel holds. */
-  #wanted = EMPTY;
-  #held = EMPTY;
+  readonly #book = new MeshBook();
   #applying = false;
   /** Tasks that wait until a state names them. */
   readonly #namings = new Map<string, () => void>();
@@ -54,7 +48,7 @@ export class MeshFollower {
 
   /** Generation that the kernel holds; the hello names it. */
   get generation(): number {
-    return this.#held.generation;
+    return this.#book.held;
   }
 
   /** Whether tasks can be attached. */
@@ -75,7 +69,7 @@ export class MeshFollower {
   /** Takes over what an earlier run saved, so that the mesh works before the node reaches a manager. */
   restore(stored: StoredMesh): void {
     if (stored.state !== undefined) {
-      this.#wanted = stored.state;
+      this.#book.replace(stored.state);
       this.#noteMembers(stored.state.members ?? [], stored.state.generation);
     }
     this.#setSelf(stored.self);
@@ -95,17 +89,20 @@ export class MeshFollower {
 
   /** @returns false when the delta does not follow the known state: only a new session can bring everything */
   update(delta: MeshDelta): boolean {
-    const base = [this.#wanted, this.#held].find(({ generation }) => generation === delta.base);
-    if (delta.base !== 0 && base === undefined) {
-      // The next hello must not name a generation whose content we lack.
-      this.#held = EMPTY;
-      return false;
+    const isWhole = delta.base === 0;
+    if (isWhole) {
+      this.#book.replace(delta);
+      this.#members.clear();
+      this.#save();
+    } else {
+      const changes = this.#book.change(delta);
+      // The next hello names no generation whose content we lack.
+      if (changes === undefined) return false;
+      if (this.#self !== undefined)
+        for (const change of changes) this.#options.store.changeMesh(this.#self, change);
     }
-    this.#wanted = applyDelta(delta.base === 0 ? EMPTY : base!, delta);
-    if (delta.base === 0) this.#members.clear();
     for (const taskId of delta.removedMembers ?? []) this.#members.delete(taskId);
     this.#noteMembers(delta.members ?? [], delta.generation);
-    this.#save();
     this.#apply();
     // Without a place there is no mesh on this node, so nothing uses an older generation either.
     if (this.#self === undefined) this.#options.holds(delta.generation);
@@ -127,7 +124,7 @@ export class MeshFollower {
 
   #isNamed(taskId: string): boolean {
     const since = this.#members.get(taskId);
-    return since !== undefined && since <= this.#held.generation;
+    return since !== undefined && since <= this.#book.held;
   }
 
   #noteMembers(members: readonly MeshMember[], generation: number): void {
@@ -182,22 +179,21 @@ export class MeshFollower {
     });
   }
 
-  /** Applies the newest state: skips generations that arrived while it was applying one. */
+  /** Makes the kernel hold all that is known: what arrives meanwhile is held together, by one more step. */
   async #applyAll(): Promise<void> {
-    const { mesh, clock, logger, holds } = this.#options;
-    for (let tries = 1; !this.#closed && this.#held !== this.#wanted; tries += 1) {
-      const state = this.#wanted;
-      if (state.generation === 0) return;
+    const { clock, logger, holds } = this.#options;
+    for (let tries = 1; !this.#closed && this.#book.isAhead; tries += 1) {
       try {
-        await mesh.apply(state);
-        this.#held = state;
+        await this.#applyOnce();
+        this.#book.hold();
         for (const [taskId, resolve] of this.#namings) if (this.#isNamed(taskId)) resolve();
         this.#serving.resolve();
-        holds(state.generation);
+        holds(this.#book.held);
         tries = 0;
       } catch (error) {
+        this.#book.fail();
         if (this.#closed) return;
-        const { generation } = state;
+        const { generation } = this.#book;
         logger.error(
           { generation, error: messageOf(error) },
           'the routing mesh was not updated, trying again',
@@ -207,10 +203,21 @@ export class MeshFollower {
     }
   }
 
+  async #applyOnce(): Promise<void> {
+    const { mesh } = this.#options;
+    const { delta } = this.#book.take();
+    if (delta !== undefined && (await mesh.change(delta))) return;
+    await mesh.apply(this.#book.takeWhole());
+  }
+
+  /** All of it. */
   #save(): void {
     if (this.#self === undefined) return;
-    const state = this.#wanted;
-    this.#options.store({ self: this.#self, ...(state.generation === 0 ? {} : { state }) });
+    const state = this.#book.whole();
+    this.#options.store.putMesh({
+      self: this.#self,
+      ...(state.generation === 0 ? {} : { state }),
+    });
   }
 }
 
@@ -220,37 +227,4 @@ function promised(): { promise: Promise<void>; resolve: () => void } {
     resolve = done;
   });
   return { promise, resolve };
-}
-
-/** Applies a delta to the state it is based on. */
-export function applyDelta(base: MeshState, delta: MeshDelta): MeshState {
-  const peers = new Map(base.peers.map((peer) => [peer.nodeId, peer]));
-  const ports = new Map(base.ports.map((port) => [meshPortKey(port), port]));
-  for (const nodeId of delta.removedPeers) peers.delete(nodeId);
-  for (const port of delta.removedPorts) ports.delete(meshPortKey(port));
-  for (const peer of delta.peers) peers.set(peer.nodeId, peer);
-  for (const port of delta.ports) ports.set(meshPortKey(port), port);
-  const { services = [], removedServices = [], members = [], removedMembers = [] } = delta;
-  return {
-    generation: delta.generation,
-    peers: [...peers.values()],
-    ports: [...ports.values()],
-    ...filled({
-      services: changed(base.services, services, removedServices, ({ serviceId }) => serviceId),
-      members: changed(base.members, members, removedMembers, ({ taskId }) => taskId),
-    }),
-  };
-}
-
-function changed<T>(
-  base: readonly T[] = [],
-  items: readonly T[],
-  removed: readonly string[],
-  idOf: (item: T) => string,
-): readonly T[] {
-  if (items.length === 0 && removed.length === 0) return base;
-  const byId = new Map(base.map((item) => [idOf(item), item]));
-  for (const id of removed) byId.delete(id);
-  for (const item of items) byId.set(idOf(item), item);
-  return [...byId.values()];
 }

@@ -1,6 +1,8 @@
 import { rm } from 'node:fs/promises';
 import {
   type Logger,
+  type MeshDelta,
+  type MeshPeer,
   meshPeerShape,
   meshStateShape,
   type Shape,
@@ -19,6 +21,14 @@ import type {
   StoredTask,
 } from '../agent/agent-storage.js';
 import { messageOf } from '../runtime/runtime-error.js';
+import {
+  changedRecords,
+  MESH_PREFIX,
+  meshOf,
+  meshRecords,
+  meshRecordShape,
+  WHOLE_MESH_KEY,
+} from './mesh-records.js';
 
 /** LevelDB's memory: a worker stores little. LevelDB's defaults are 4 and 8 MiB. */
 const WRITE_BUFFER_BYTES = 512 * 1024;
@@ -27,7 +37,6 @@ const CACHE_BYTES = 256 * 1024;
 const TASK_PREFIX = 'task/';
 /** Followed by the kind and the id. */
 const OBJECT_PREFIX = 'object/';
-const MESH_KEY = 'mesh';
 
 type ObjectShapes = ReadonlyMap<string, Shape<{ readonly ID: string }>>;
 
@@ -63,6 +72,8 @@ export class AgentDatabase implements AgentStorage {
   readonly #db: Level<string, Uint8Array>;
   readonly #msgpack = new Msgpack();
   readonly #dirty = new Map<string, unknown>();
+  /** Keys of the records of the mesh, those not written yet included. */
+  readonly #meshKeys = new Set<string>();
   readonly #folder: string;
   readonly #events: AgentDatabaseEvents;
   #writing: Promise<void> | undefined;
@@ -95,10 +106,19 @@ export class AgentDatabase implements AgentStorage {
     await this.#db.open();
     const tasks: StoredTask[] = [];
     const objects: StoredObject[] = [];
-    let mesh: StoredMesh | undefined;
+    let earlier: StoredMesh | undefined;
+    const records = new Map<string, unknown>();
+    let isWhole = true;
     for await (const [key, value] of this.#db.iterator()) {
-      if (key === MESH_KEY) mesh = this.#decode(key, value, storedMeshShape);
-      else if (key.startsWith(OBJECT_PREFIX)) {
+      if (key === WHOLE_MESH_KEY) {
+        this.#meshKeys.add(key);
+        earlier = this.#decode(key, value, storedMeshShape);
+      } else if (key.startsWith(MESH_PREFIX)) {
+        this.#meshKeys.add(key);
+        const record = this.#decodeMesh(key, value);
+        if (record === undefined) isWhole = false;
+        else records.set(key, record);
+      } else if (key.startsWith(OBJECT_PREFIX)) {
         const stored = this.#decodeObject(key, value, kinds);
         if (stored !== undefined) objects.push(stored);
       } else if (key.startsWith(TASK_PREFIX)) {
@@ -108,7 +128,14 @@ export class AgentDatabase implements AgentStorage {
         else this.#drop(key, `it is of task ${stored.task.ID}`);
       }
     }
-    return { tasks, mesh, objects };
+    return { tasks, mesh: meshOf(records, isWhole) ?? earlier, objects };
+  }
+
+  #decodeMesh(key: string, value: Uint8Array): unknown {
+    const of = meshRecordShape(key);
+    if (of !== undefined) return this.#decode(key, value, of);
+    this.#drop(key, 'the mesh has no such records');
+    return undefined;
   }
 
   #decodeObject(key: string, value: Uint8Array, kinds: ObjectShapes): StoredObject | undefined {
@@ -149,7 +176,21 @@ export class AgentDatabase implements AgentStorage {
   }
 
   putMesh(mesh: StoredMesh): void {
-    this.#put(MESH_KEY, mesh);
+    const records = new Map(meshRecords(mesh));
+    for (const key of this.#meshKeys) if (!records.has(key)) this.#put(key, undefined);
+    this.#meshKeys.clear();
+    for (const [key, value] of records) this.#putMesh(key, value);
+  }
+
+  /** All records of a change are written at once, as all are of this turn. */
+  changeMesh(self: MeshPeer, delta: MeshDelta): void {
+    for (const [key, value] of changedRecords(self, delta)) this.#putMesh(key, value);
+  }
+
+  #putMesh(key: string, value: unknown): void {
+    if (value === undefined) this.#meshKeys.delete(key);
+    else this.#meshKeys.add(key);
+    this.#put(key, value);
   }
 
   putObject(kind: string, object: { readonly ID: string }): void {

@@ -1,17 +1,13 @@
 import type { ManagerAddress } from '@swarm/api';
-import type {
-  AgentStorage,
-  StoredMesh,
-  StoredObject,
-  StoredTask,
-} from '../../src/agent/agent-storage.js';
+import type { AgentStorage, StoredObject, StoredTask } from '../../src/agent/agent-storage.js';
+import { changedRecords, meshOf, meshRecords } from '../../src/storage/mesh-records.js';
 import type { ManagersStore } from '../../src/agent/managers-store.js';
 
 /** What an agent keeps, in memory: it outlives the agents that use it one after the other, as a disk does. */
 export class MemoryAgentDisk implements ManagersStore {
   readonly #tasks = new Map<string, StoredTask>();
   readonly #objects = new Map<string, StoredObject>();
-  #mesh: StoredMesh | undefined;
+  #records = new Map<string, unknown>();
   #managers: readonly ManagerAddress[] = [];
   #isOpen = false;
 
@@ -25,12 +21,18 @@ export class MemoryAgentDisk implements ManagersStore {
           if (!kinds.has(kind)) this.#objects.delete(key);
         const tasks = [...this.#tasks.values()];
         const objects = [...this.#objects.values()];
-        return structuredClone({ tasks, mesh: this.#mesh, objects });
+        return structuredClone({ tasks, mesh: meshOf(this.#records, true), objects });
       },
       putTask: (record) => void this.#tasks.set(record.task.ID, structuredClone(record)),
       deleteTask: (taskId) => void this.#tasks.delete(taskId),
       putMesh: (mesh) => {
-        this.#mesh = structuredClone(mesh);
+        this.#records = new Map(structuredClone(meshRecords(mesh)));
+      },
+      changeMesh: (self, delta) => {
+        for (const [key, value] of structuredClone(changedRecords(self, delta))) {
+          if (value === undefined) this.#records.delete(key);
+          else this.#records.set(key, value);
+        }
       },
       putObject: (kind, object) =>
         void this.#objects.set(`${kind}/${object.ID}`, structuredClone({ kind, object })),
