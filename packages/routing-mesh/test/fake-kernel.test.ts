@@ -97,14 +97,14 @@ test('a generation is one transaction: peers of the tunnel, ports and endpoints 
   const { mesh, transactions } = await meshOnPaper();
   await mesh.apply(state(1, [1, 2], port(8080, 1, 2), port(8081, 2)));
   t.is(transactions.length, 1);
-  for (const set of ['peers', 'zones', 'underlay', 'homeward', 'narrow', 'slots', 'endpoints']) {
+  for (const set of ['peers', 'zones', 'underlay', 'homeward', 'twelve', 'slots', 'endpoints']) {
     t.regex(transactions[0]!, new RegExp(`add element ip swarm_mesh ${set} \\{`));
   }
   await mesh.apply(state(2, [1, 3], port(8081, 3)));
   t.is(transactions.length, 2);
   t.regex(transactions[1]!, /delete element ip swarm_mesh peers \{ 02:00:00:00:00:02 \}/);
   t.regex(transactions[1]!, /add element ip swarm_mesh peers \{ 02:00:00:00:00:03 /);
-  t.regex(transactions[1]!, /delete element ip swarm_mesh narrow \{ tcp \. 8080 \}/);
+  t.regex(transactions[1]!, /delete element ip swarm_mesh twelve \{ tcp \. 8080 \}/);
   await mesh.apply(state(3, [1, 3], port(8081, 3)));
   t.is(transactions.length, 2, 'nothing changed');
 });

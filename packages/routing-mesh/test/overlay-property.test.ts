@@ -10,6 +10,7 @@ import type {
 } from '../src/checked.js';
 import { parseNetworkId, parseTaskId, type NetworkId, type TaskId } from '../src/layout.js';
 import { noEncryption } from '../src/encryption/traffic-encryption.js';
+import { SLOT_CLASSES } from '../src/balancer/nftables/slots.js';
 import { NftablesOverlays } from '../src/overlay/nftables-overlays.js';
 import type { NetworkTouches } from '../src/overlay/network-view.js';
 import { ViewedNetworks, type ViewSource } from '../src/overlay/viewed-networks.js';
@@ -304,7 +305,7 @@ function meaning(world: PaperNode) {
         .sort();
     const members = sets.get('vip_members');
     const vips = new Map<string, Map<string, number>>();
-    for (const kind of ['vip_narrow', 'vip_wide']) {
+    for (const kind of SLOT_CLASSES.map((each) => `vip_${each}`)) {
       for (const vip of sets.get(kind).keys()) vips.set(vip, new Map());
     }
     for (const [slot, id] of sets.get('vip_slots')) {

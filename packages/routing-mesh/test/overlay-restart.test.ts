@@ -20,7 +20,7 @@ function held({ netns }: OverlayNode): string {
     `ip -o link show | sed 's/^[0-9]*: //; s/@if[0-9]*//; s/ link-netns.*//; s/ qdisc.*//' | sort
      ip -4 route show table all; ip -6 route show table all | grep -v 'multicast\\|fe80' || true; ip rule; ip -6 rule
      nft list tables | sort; nft list table inet swarm_mesh 2>&1 | sed -n '/chain /,/}/p'
-     for s in own joined walled internal senders selves vip_narrow vip_wide vip_closed vip_multi peers underlay; do
+     for s in own joined walled internal senders selves vip_twelve vip_ten vip_narrow vip_wide vip_closed vip_multi peers underlay; do
        nft list set inet swarm_mesh $s 2>&1 || true
      done
      for s in networks here vip_slots vip_members zones; do

@@ -85,7 +85,7 @@ test('a published port shows each endpoint with its share and its node', async (
       { Fate: 'task', TaskID: 'web2', NodeID: 'node2', Source: OUTSIDE, Probability: 50 },
     ],
   );
-  t.true(Outcomes[0]!.Rules.some((rule) => /^dispatch: .*@narrow goto/.test(rule)));
+  t.true(Outcomes[0]!.Rules.some((rule) => /^dispatch: .*@twelve goto/.test(rule)));
 });
 
 test('a port without tasks, and a task asked directly, say why nothing answers', async (t) => {

@@ -4,7 +4,12 @@ import { type Family, only } from '../table/family.js';
 import { chainText } from '../table/ruleset.js';
 import type { SectionRules, TablePlace, TableSection } from '../table/table-section.js';
 import { TrackedElements } from '../table/tracked-elements.js';
-import { SLOTS_NARROW, SLOTS_WIDE } from '../balancer/nftables/slots.js';
+import {
+  SLOT_CLASSES,
+  SLOT_COUNTS,
+  type SlotClass,
+  slotClass,
+} from '../balancer/nftables/slots.js';
 import type { Vip } from './vips.js';
 
 /** How long a member that refused or did not answer gets no new connections while there are others. */
@@ -27,8 +32,9 @@ const DYNAMIC_SET_SIZE = 65535;
  */
 export class VipSection implements TableSection {
   readonly #family: Family;
-  readonly #narrow = new TrackedElements('vip_narrow');
-  readonly #wide = new TrackedElements('vip_wide');
+  readonly #kinds = new Map(
+    SLOT_CLASSES.map((kind) => [kind, new TrackedElements(`vip_${kind}`)] as const),
+  );
   readonly #closed = new TrackedElements('vip_closed');
   readonly #slots = new TrackedElements('vip_slots');
   readonly #members = new TrackedElements('vip_members');
@@ -41,8 +47,7 @@ export class VipSection implements TableSection {
   /** Replaces what the table has of an address. */
   change(before: Vip | undefined, after: Vip | undefined): void {
     const { address } = (after ?? before)!;
-    this.#narrow.delete(address);
-    this.#wide.delete(address);
+    for (const elements of this.#kinds.values()) elements.delete(address);
     this.#closed.delete(address);
     if (after !== undefined) this.#kind(after).set(address);
     const oldSlots = before?.slots.length ?? 0;
@@ -82,8 +87,7 @@ export class VipSection implements TableSection {
     const suspect = `add @vip_suspects { ct mark timeout ${SUSPECT_S}s }`;
     return {
       sets: [
-        `set vip_narrow { type ${type}; }`,
-        `set vip_wide { type ${type}; }`,
+        ...SLOT_CLASSES.map((kind) => `set vip_${kind} { type ${type}; }`),
         `set vip_closed { type ${type}; }`,
         `map vip_slots { type ${type} . mark : mark; }`,
         `map vip_members { type mark : ${type}; }`,
@@ -98,8 +102,7 @@ export class VipSection implements TableSection {
           'meta l4proto tcp reject with tcp reset',
           `reject with ${ip === 'ip' ? 'icmp' : 'icmpv6'} port-unreachable`,
         ]) +
-        this.#draws('narrow', SLOTS_NARROW) +
-        this.#draws('wide', SLOTS_WIDE) +
+        SLOT_CLASSES.map((kind) => this.#draws(kind)).join('') +
         chainText('vip_take', [
           'ct mark set meta mark',
           ...noteKey,
@@ -116,21 +119,19 @@ export class VipSection implements TableSection {
         origin: [
           `${tasks} ${ip} daddr @vip_closed ct state new goto vip_refuse`,
           // Its entry was deleted, since its member's node is gone.
-          ...['narrow', 'wide', 'closed'].map(
+          ...[...SLOT_CLASSES, 'closed'].map(
             (kind) =>
               `${tasks} meta l4proto tcp ct state invalid ${ip} daddr @vip_${kind} goto vip_refuse`,
           ),
         ],
-        dispatch: ['narrow', 'wide'].map(
-          (kind) => `${tasks} ${ip} daddr @vip_${kind} goto vip_${kind}`,
-        ),
+        dispatch: SLOT_CLASSES.map((kind) => `${tasks} ${ip} daddr @vip_${kind} goto vip_${kind}`),
         forwarded: [
           `${ours}${own} ct direction reply ct status dnat tcp flags & (rst|fin|syn) == rst ct status ! assured ct mark @vip_multi jump vip_refused`,
         ],
       },
       referred: [
         ...['vip_refuse', 'vip_refused', 'vip_take'],
-        ...['narrow', 'wide'].flatMap((kind) => [
+        ...SLOT_CLASSES.flatMap((kind) => [
           ...Array.from({ length: DRAWS }, (_, i) => `vip_${kind}_${DRAWS - i}`),
           `vip_${kind}`,
         ]),
@@ -140,11 +141,11 @@ export class VipSection implements TableSection {
 
   #kind({ slots }: Vip): TrackedElements {
     if (slots.length === 0) return this.#closed;
-    return slots.length === SLOTS_NARROW ? this.#narrow : this.#wide;
+    return this.#kinds.get(slotClass(slots.length))!;
   }
 
   /** Draws one member at random; draws again if it refused recently. */
-  #draws(kind: 'narrow' | 'wide', slots: number): string {
+  #draws(kind: SlotClass): string {
     const { name: ip } = this.#family;
     const { noteKey, key } = attempts(this.#family);
     let text = chainText(`vip_${kind}`, [
@@ -154,7 +155,7 @@ export class VipSection implements TableSection {
     ]);
     for (let draw = 1; draw <= DRAWS; draw++) {
       text += chainText(`vip_${kind}_${draw}`, [
-        `meta mark set numgen random mod ${slots}`,
+        `meta mark set numgen random mod ${SLOT_COUNTS[kind]}`,
         `meta mark set ${ip} daddr . meta mark map @vip_slots`,
         ...(draw === DRAWS ? [] : [`meta mark @vip_suspects goto vip_${kind}_${draw + 1}`]),
         'goto vip_take',
@@ -164,7 +165,7 @@ export class VipSection implements TableSection {
   }
 
   #sets(): readonly TrackedElements[] {
-    return [this.#narrow, this.#wide, this.#closed, this.#slots, this.#members, this.#multi];
+    return [...this.#kinds.values(), ...[this.#closed, this.#slots, this.#members, this.#multi]];
   }
 }
 

@@ -19,7 +19,7 @@ export interface Vip {
   readonly address: IpAddress;
   /** By the task's address. */
   readonly members: ReadonlyMap<IpAddress, VipMember>;
-  /** Owner of each slot; its length is 0, 60 or 840. */
+  /** Owner of each slot; its length is 0 or one of `SLOT_COUNTS`. */
   readonly slots: readonly number[];
 }
 

@@ -1,3 +1,4 @@
+import type { SlotClass } from '../balancer/nftables/slots.js';
 import type { GuardSetName } from '../guard/guard-plan.js';
 import { UnsafeCommandError } from '../kernel/words.js';
 import { type NftFamily, TABLE } from '../layout.js';
@@ -15,8 +16,7 @@ export type SetName =
   | 'underlay'
   | 'homeward'
   | 'itself'
-  | 'narrow'
-  | 'wide'
+  | SlotClass
   | 'closed'
   | 'slots'
   | 'endpoints'
@@ -25,10 +25,7 @@ export type SetName =
   | 'underlay_v6'
   | 'homeward_v6'
   | 'itself_v6'
-  | 'narrow_v6'
-  | 'wide_v6'
-  | 'narrow_own'
-  | 'wide_own'
+  | `${SlotClass}_${'v6' | 'own'}`
   | 'closed_v6'
   | 'sticky'
   | 'sticky_v6'
@@ -58,8 +55,7 @@ export type WallSetName =
   | 'selves';
 /** Those of virtual addresses. */
 export type VipSetName =
-  | 'vip_narrow'
-  | 'vip_wide'
+  | `vip_${SlotClass}`
   | 'vip_closed'
   | 'vip_slots'
   | 'vip_members'

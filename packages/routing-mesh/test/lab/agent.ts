@@ -485,7 +485,7 @@ const handlers: Handlers = {
     await run.done;
     return { ok: run.ok, errors: run.errors, byTask: run.byTask } satisfies LoadResult;
   },
-  async measureUpdates({ peers, ports: count, endpoints: size, rounds }) {
+  async measureUpdates({ peers, ports: count, endpoints: size, rounds, isWhole = false }) {
     const endpoint = (port: number, i: number) => {
       const peer = peers[i % peers.length]!;
       const address = peer.subnet.replace('0/24', `${10 + Math.floor(i / peers.length)}`);
@@ -504,10 +504,17 @@ const handlers: Handlers = {
     for (let round = 0; round < rounds; round++) {
       const changed = round % count;
       const endpoints = ports[changed]!.endpoints.length === size ? size - 1 : size;
-      ports = ports.with(changed, make(changed, endpoints));
-      generation++;
+      const port = make(changed, endpoints);
+      if (isWhole) ports = ports.with(changed, port);
+      else ports[changed] = port;
+      const base = generation++;
       const before = performance.now();
-      await mesh!.apply({ generation, peers, ports });
+      if (isWhole) await mesh!.apply({ generation, peers, ports });
+      else {
+        const delta = { base, generation, peers: [], removedPeers: [], removedPorts: [] };
+        if (!(await mesh!.change({ ...delta, ports: [port] })))
+          throw new Error('the mesh asks for a whole state');
+      }
       times.push(performance.now() - before);
     }
     return times;

@@ -60,12 +60,16 @@ export class OverlayCluster {
   /** Node ids of peers that are marked down. */
   readonly down = new Set<string>();
 
-  private constructor(lab: MeshLab) {
+  readonly #checkIntervalMs: number;
+
+  private constructor(lab: MeshLab, checkIntervalMs: number) {
     this.lab = lab;
+    this.#checkIntervalMs = checkIntervalMs;
   }
 
-  static async open(name: string, nodes = 3): Promise<OverlayCluster> {
-    const cluster = new OverlayCluster(new MeshLab(name));
+  /** @param checkIntervalMs how often each mesh looks for what was removed */
+  static async open(name: string, nodes = 3, checkIntervalMs = 200): Promise<OverlayCluster> {
+    const cluster = new OverlayCluster(new MeshLab(name), checkIntervalMs);
     try {
       for (let index = 1; index <= nodes; index++) {
         const address = `198.18.0.${index}`;
@@ -86,7 +90,9 @@ export class OverlayCluster {
   }
 
   async startMesh({ agent, peer }: OverlayNode): Promise<void> {
-    await agent.createMesh({ backend: 'nftables', checkIntervalMs: 200, encrypts: true });
+    await agent.createMesh({
+      ...{ backend: 'nftables', checkIntervalMs: this.#checkIntervalMs, encrypts: true },
+    });
     await agent.start(peer);
     const offer = await agent.encryption();
     if (offer !== undefined) this.#offers.set(peer.nodeId, offer);

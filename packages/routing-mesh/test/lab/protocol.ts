@@ -134,12 +134,16 @@ export interface Orders {
   /** Good answers so far, by task. */
   loadCounts(): Readonly<Record<string, number>>;
   loadStop(): LoadResult;
-  /** Changes one endpoint at a time among `ports` ports of `endpoints` each; milliseconds of each apply. */
+  /**
+   * Changes one endpoint at a time among `ports` ports of `endpoints` each, by deltas or whole states; milliseconds
+   * of each.
+   */
   measureUpdates(options: {
     peers: readonly MeshPeer[];
     ports: number;
     endpoints: number;
     rounds: number;
+    isWhole?: boolean;
   }): number[];
   /** Opens and ends connections one after another; milliseconds until each is open. */
   measureConnects(to: Destination & { rounds: number }): number[];

@@ -12,7 +12,7 @@ import { MAGLEV_PLACES } from '../maglev.js';
 import type { ModelPort, PortChange } from './model.js';
 import { changePort } from './port-changes.js';
 import { SLOT_OFFSETS } from './slot-offsets.js';
-import { SLOTS_NARROW, SLOTS_WIDE } from './slots.js';
+import { SLOT_CLASSES, SLOT_COUNTS } from './slots.js';
 
 /** How long an endpoint that refused or did not answer gets no new connections while there are others. */
 const SUSPECT_S = 5;
@@ -107,8 +107,7 @@ export class DnatSection implements TableSection {
         dispatch: [
           SUSPECT_SILENT,
           `${v4} @sticky goto draw_client`,
-          `${v4} @narrow goto draw_narrow_1`,
-          `${v4} @wide goto draw_wide_1`,
+          ...SLOT_CLASSES.map((kind) => `${v4} @${kind} goto draw_${kind}_1`),
           ...inV6(...ENTRIES_V6.map(([set]) => `${v6} @${set} goto enter_${set}`)),
         ],
         forwarded: [refused],
@@ -128,7 +127,7 @@ export class DnatSection implements TableSection {
 }
 
 const SETS: readonly string[] = [
-  ...['narrow', 'wide', 'closed', 'sticky'].map(portSet),
+  ...[...SLOT_CLASSES, 'closed', 'sticky'].map(portSet),
   'map slots { type inet_proto . inet_service . mark : mark; }',
   'map endpoints { type mark : ipv4_addr . inet_service; }',
   'set multi { type mark; }',
@@ -138,8 +137,8 @@ const SETS: readonly string[] = [
 ];
 
 const SETS_V6: readonly string[] = [
-  ...['narrow_v6', 'wide_v6', 'closed_v6', 'sticky_v6'].map(portSet),
-  ...['narrow_own', 'wide_own', 'sticky_own'].map(portSet),
+  ...[...SLOT_CLASSES, 'closed', 'sticky'].map((name) => portSet(`${name}_v6`)),
+  ...[...SLOT_CLASSES, 'sticky'].map((name) => portSet(`${name}_own`)),
   'map endpoints_v6 { type mark : ipv6_addr . inet_service; }',
   ...clientSets('ipv6_addr', '_v6'),
   `map attempts_v6 { type mark : mark; ${DYNAMIC} }`,
@@ -174,14 +173,12 @@ function attemptV6(): string {
 }
 
 /** The sets of ports of IPv6, in the order of dispatch, each with the chain that draws for them. */
-const ENTRIES_V6 = [
+const ENTRIES_V6: readonly (readonly [set: string, draw: string])[] = [
   ['sticky_v6', 'draw_client_v6'],
-  ['narrow_v6', 'draw_narrow_1'],
-  ['wide_v6', 'draw_wide_1'],
+  ...SLOT_CLASSES.map((kind) => [`${kind}_v6`, `draw_${kind}_1`] as const),
   ['sticky_own', 'draw_client_own'],
-  ['narrow_own', 'draw_narrow_own_1'],
-  ['wide_own', 'draw_wide_own_1'],
-] as const;
+  ...SLOT_CLASSES.map((kind) => [`${kind}_own`, `draw_${kind}_own_1`] as const),
+];
 
 const TAKE: readonly string[] = [
   `meta l4proto tcp update @attempts { ip saddr . tcp sport . tcp dport timeout ${ATTEMPT_MS}ms : ct mark }`,
@@ -225,7 +222,7 @@ interface Chain {
  */
 function drawChains(family: TableFamily): readonly Chain[] {
   const { client, clientV6, random, randomV6 } = SLOT_OFFSETS;
-  const atRandom = [...draws('narrow', SLOTS_NARROW, random), ...draws('wide', SLOTS_WIDE, random)];
+  const atRandom = SLOT_CLASSES.flatMap((kind) => draws(kind, SLOT_COUNTS[kind], random));
   const ipv4 = byClient('draw_client', 'ip', client, '');
   if (family === 'ip') return [...ipv4, ...atRandom];
   return [
@@ -233,8 +230,7 @@ function drawChains(family: TableFamily): readonly Chain[] {
     ...byClient('draw_client_v6', 'ip6', client, '_v6'),
     ...byClient('draw_client_own', 'ip6', clientV6, '_own'),
     ...atRandom,
-    ...draws('narrow_own', SLOTS_NARROW, randomV6),
-    ...draws('wide_own', SLOTS_WIDE, randomV6),
+    ...SLOT_CLASSES.flatMap((one) => draws(`${one}_own`, SLOT_COUNTS[one], randomV6)),
   ];
 }
 
@@ -264,8 +260,9 @@ function byClient(name: string, ip: 'ip' | 'ip6', offset: number, sets: string):
       lines: [
         `meta mark set jhash ${ip} saddr mod ${MAGLEV_PLACES} seed ${hex(CLIENT_SEED)} offset ${offset}`,
         SLOT,
-        `meta mark @suspects ${port} @narrow${sets} goto draw_narrow${kind}_1`,
-        `meta mark @suspects ${port} @wide${sets} goto draw_wide${kind}_1`,
+        ...SLOT_CLASSES.map(
+          (one) => `meta mark @suspects ${port} @${one}${sets} goto draw_${one}${kind}_1`,
+        ),
         'goto take',
       ],
     },

@@ -30,7 +30,7 @@ export interface ModelEndpoint {
 
 /** How new connections of one family find their endpoints. */
 export interface Draw {
-  /** Owner of each slot of a random draw; its length is 0, 60 or 840. */
+  /** Owner of each slot of a random draw; its length is 0 or one of `SLOT_COUNTS`. */
   readonly slots: readonly number[];
   /** Owner of each place of a client's draw by its address; empty without affinity. */
   readonly places: readonly number[];

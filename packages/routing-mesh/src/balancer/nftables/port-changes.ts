@@ -3,7 +3,7 @@ import type { ElementChanges, SetName } from '../../table/element-changes.js';
 import type { Draw, ModelPort } from './model.js';
 import { accessElements } from './port-access.js';
 import { SLOT_OFFSETS } from './slot-offsets.js';
-import { SLOTS_NARROW } from './slots.js';
+import { slotClass } from './slots.js';
 
 /** Adds the changes that turn one port, as the table has it, into another. */
 export function changePort(
@@ -94,15 +94,13 @@ function portSets(port: ModelPort, hasV6: boolean): SetName[] {
   // Elsewhere the port is nobody's or another program's.
   if (draw.slots.length === 0) {
     if (access.only === undefined) sets.push('closed');
-  } else sets.push(draw.slots.length === SLOTS_NARROW ? 'narrow' : 'wide');
+  } else sets.push(slotClass(draw.slots.length));
   if (draw.places.length > 0) sets.push('sticky');
   if (!hasV6 || access.onlyV6?.length === 0) return sets;
   if (draw.slots.length === 0 && access.onlyV6 === undefined) sets.push('closed_v6');
   // Endpoints that are not reached over IPv6 are served by a listener: nothing is translated to them.
   if (drawV6.slots.length === 0) return sets;
-  const isNarrow = drawV6.slots.length === SLOTS_NARROW;
-  if (drawV6 === draw) sets.push(isNarrow ? 'narrow_v6' : 'wide_v6');
-  else sets.push(isNarrow ? 'narrow_own' : 'wide_own');
+  sets.push(`${slotClass(drawV6.slots.length)}_${drawV6 === draw ? 'v6' : 'own'}`);
   if (drawV6.places.length > 0) sets.push(drawV6 === draw ? 'sticky_v6' : 'sticky_own');
   return sets;
 }

@@ -1,12 +1,20 @@
 import assert from 'node:assert/strict';
 import { weighty } from '../weights.js';
 
-/** Divisible by 1 to 6, 10, 12, 15, 20 and 30: a few endpoints get exactly equal shares. */
-export const SLOTS_NARROW = 60;
-/** For more endpoints than half of the narrow count, and for unequal weights. */
-export const SLOTS_WIDE = 840;
+/**
+ * How many slots a port may have, by the name of its set. A rebuild writes an element for each slot of each port, so a
+ * few endpoints have few slots.
+ *
+ * - `twelve`, `ten`: exactly equal shares for 1 to 6, 10 and 12 endpoints.
+ * - `narrow`: up to 30 endpoints, whose shares differ by one slot at most.
+ * - `wide`: more endpoints, and unequal weights.
+ */
+export const SLOT_COUNTS = { twelve: 12, ten: 10, narrow: 60, wide: 840 } as const;
+export type SlotClass = keyof typeof SLOT_COUNTS;
+export const SLOT_CLASSES: readonly SlotClass[] = ['twelve', 'ten', 'narrow', 'wide'];
+const { twelve, ten, narrow, wide } = SLOT_COUNTS;
 /** Endpoints beyond this behind one port get no slot on a node. */
-export const MAX_ENDPOINTS_PER_PORT = SLOTS_WIDE;
+export const MAX_ENDPOINTS_PER_PORT = wide;
 
 /** An endpoint to share slots among: its id, and its weight, not negative. */
 export interface Share {
@@ -18,14 +26,22 @@ export interface Share {
 export function slotCount(shares: readonly Share[]): number {
   const [first] = shares;
   if (first === undefined) return 0;
-  if (shares.length > SLOTS_NARROW / 2) return SLOTS_WIDE;
-  return shares.every(({ weight }) => weight === first.weight) ? SLOTS_NARROW : SLOTS_WIDE;
+  if (shares.length > narrow / 2) return wide;
+  if (shares.some(({ weight }) => weight !== first.weight)) return wide;
+  return [twelve, ten].find((count) => count % shares.length === 0) ?? narrow;
+}
+
+/** The class of a port with this many slots, of which it has some. */
+export function slotClass(count: number): SlotClass {
+  const found = SLOT_CLASSES.find((one) => SLOT_COUNTS[one] === count);
+  assert(found !== undefined, `no port has ${count} slots`);
+  return found;
 }
 
 /**
  * Assigns slots to endpoints: each gets floor or ceiling of its share by weight, but at least one, and a slot
  * changes its owner only where that rule demands it, so a small change is a small transaction.
- * @param previous owners so far; ignored if of another length
+ * @param previous owners so far; of another number of slots, the first are kept
  * @param shares with distinct ids
  * @returns the owner of each slot
  */
@@ -34,8 +50,7 @@ export function shareSlots(previous: readonly number[], shares: readonly Share[]
   const count = slotCount(among);
   if (count === 0) return [];
   assert(among.length <= count, 'more endpoints than slots');
-  const owners: (number | undefined)[] =
-    previous.length === count ? [...previous] : new Array<undefined>(count).fill(undefined);
+  const owners: (number | undefined)[] = Array.from({ length: count }, (_, slot) => previous[slot]);
   const held = new Map(among.map(({ id }) => [id, 0]));
   for (const owner of owners) {
     if (owner !== undefined && held.has(owner)) held.set(owner, held.get(owner)! + 1);
