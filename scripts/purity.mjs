@@ -33,6 +33,7 @@ export const EXCEPT = [
   'packages/manager/src/store/database.ts',
   'packages/raft/src/host/clock.ts',
   'packages/routing-mesh/src/system/libnftables.ts',
+  'packages/routing-mesh/src/system/memory-release.ts',
   'packages/routing-mesh/src/system/netlink-socket.ts',
   'packages/routing-mesh/src/system/names/bind-in-namespace.ts',
   'packages/routing-mesh/src/system/names/frames.ts',

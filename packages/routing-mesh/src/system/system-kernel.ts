@@ -1,7 +1,9 @@
+import { systemClock } from '@swarm/api';
 import { open, readdir, readFile, writeFile } from 'node:fs/promises';
 import type { Kernel } from '../kernel/kernel.js';
 import { nftCommand } from '../kernel/nft-command.js';
 import { openLibnftables } from './libnftables.js';
+import { releaseMemory, releasingMemory } from './memory-release.js';
 import { openNetlink } from './netlink-socket.js';
 import { runCommand } from './run-command.js';
 
@@ -10,13 +12,17 @@ const PIECE_BYTES = 64 * 1024;
 
 /** The kernel of this process's network namespace. */
 export function systemKernel(): Kernel {
+  const released = { clock: systemClock({ unref: true }), release: () => void releaseMemory() };
   return {
     get isPrivileged() {
       return process.geteuid?.() === 0;
     },
     run: runCommand,
     openNetlink,
-    packetFilters: [() => openLibnftables(runCommand), async () => nftCommand(runCommand)],
+    packetFilters: [
+      async () => releasingMemory(await openLibnftables(runCommand), released),
+      async () => releasingMemory(nftCommand(runCommand), released),
+    ],
     async readFile(path, isEnough) {
       try {
         return isEnough === undefined

@@ -4,6 +4,9 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Orders } from './protocol.js';
 
+/** Those of daemons: they decide how much memory a process holds. */
+const NODE_FLAGS = ['--max-semi-space-size=4'];
+
 /** The system's programs come first: npm's program folders, first under npx, have another `nft`. */
 const SYSTEM_PATH = '/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin';
 const AGENT = fileURLToPath(new URL('./agent.js', import.meta.url));
@@ -111,7 +114,7 @@ export class MeshLab {
     const inside = netns === '' ? [] : [`--net=/run/netns/${netns}`];
     const child = fork(script, [], {
       execPath: netns === '' ? process.execPath : 'nsenter',
-      execArgv: netns === '' ? [] : [...inside, process.execPath],
+      execArgv: netns === '' ? NODE_FLAGS : [...inside, process.execPath, ...NODE_FLAGS],
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });
     this.#children.add(child);
