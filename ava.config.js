@@ -6,6 +6,8 @@ export default {
     'test/dist/lab/*.test.js',
     'test/dist/torture/*.test.js',
     'test/dist/hostile/*.test.js',
+    'test/dist/chaos/*.test.js',
+    'test/dist/names/*.test.js',
   ],
   timeout: '60s',
   workerThreads: false,

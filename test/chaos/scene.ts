@@ -1,0 +1,124 @@
+import { chmod, cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Prng } from '@swarm/sim';
+import type { Task } from '@swarm/api';
+import { Cluster, type Host, type Lab, until } from '../lab/index.js';
+import { fileForTasks } from '../lab/task-files.js';
+import type { Death, Outage } from './record.js';
+
+const READY_LIMIT_MS = 60_000;
+/** After a node is ready again it takes this long at most until it leads where it should. */
+const SETTLE_MS = 2_000;
+
+export type Say = (text: string) => void;
+
+/** A lab and what was done to it, with times. */
+export class ChaosScene {
+  readonly lab: Lab;
+  readonly cluster: Cluster;
+  readonly prng: Prng;
+  readonly outages: Outage[] = [];
+  readonly deaths: Death[] = [];
+  /** Where tasks and clients write what they saw. */
+  readonly folder: string;
+  readonly #say: Say;
+  readonly #startedAt = Date.now();
+
+  private constructor(lab: Lab, prng: Prng, folder: string, say: Say) {
+    this.lab = lab;
+    this.cluster = new Cluster(lab);
+    this.prng = prng;
+    this.folder = folder;
+    this.#say = say;
+  }
+
+  static async open(lab: Lab, seed: number, say: Say): Promise<ChaosScene> {
+    // Beside what the lab copies for tasks, and removed with it.
+    const folder = join('/var/lib/swarm-lab', lab.state.name, 'seen');
+    await mkdir(folder, { recursive: true });
+    await chmod(folder, 0o777);
+    return new ChaosScene(lab, new Prng(seed, 'chaos'), folder, say);
+  }
+
+  /** Adds a line to the timeline. */
+  say(text: string, at = Date.now()): void {
+    this.#say(`${((at - this.#startedAt) / 1000).toFixed(2).padStart(7)} ${text}`);
+  }
+
+  /** Where a task finds a program of this folder. */
+  program(name: string): Promise<string> {
+    return fileForTasks(this.lab.state.name, fileURLToPath(new URL(`./${name}`, import.meta.url)));
+  }
+
+  /** Runs a fault that takes a node out; it is out until it is ready and has settled. */
+  async outage(host: Host, what: string, run: () => Promise<void>): Promise<void> {
+    const from = Date.now();
+    this.say(`${what} ${host.name}`);
+    const outage = { node: host.name, from, back: Infinity, to: Infinity };
+    this.outages.push(outage);
+    await run();
+    outage.back = Date.now();
+    await this.untilReady();
+    outage.to = Date.now() + SETTLE_MS;
+    this.say(`${host.name} is ready, ${Date.now() - outage.back} ms after it was back`);
+  }
+
+  async untilReady(): Promise<void> {
+    const count = this.lab.nodes.length;
+    await until(
+      `${count} nodes are ready`,
+      async () =>
+        (await this.cluster.nodes()).filter(({ Status }) => Status.State === 'ready').length ===
+        count,
+      { deadlineMs: READY_LIMIT_MS, everyMs: 100 },
+    );
+  }
+
+  /** Adds to the timeline where a service's tasks run. */
+  async sayPlaces(service: string): Promise<void> {
+    const nodes = new Map(
+      (await this.cluster.nodes()).map(({ ID, Description }) => [ID, Description?.Hostname]),
+    );
+    const tasks = await this.cluster.running(service);
+    const places = tasks.map(({ NodeID }) => nodes.get(NodeID ?? '') ?? 'a node that is gone');
+    this.say(`  ${service} runs on ${places.sort().join(' ') || 'no node'}`);
+  }
+
+  /** Copies what servers, clients and daemons wrote. */
+  async save(folder: string, services: readonly string[]): Promise<void> {
+    await cp(this.folder, join(folder, 'seen'), { recursive: true });
+    for (const { name, state } of this.lab.nodes) {
+      await cp(join(state.folder, 'daemon.log'), join(folder, `${name}.log`));
+    }
+    for (const service of services) {
+      const tasks = await this.cluster.tasks(service);
+      await writeFile(join(folder, `${service}.json`), JSON.stringify(tasks, null, 2));
+    }
+  }
+
+  /** Kills all processes of a running task at once. */
+  async killTask(task: Task): Promise<void> {
+    const node = (await this.cluster.nodes()).find(({ ID }) => ID === task.NodeID);
+    if (node === undefined) return;
+    const host = this.cluster.hostOf(node);
+    const script = `kill -KILL $(grep -lz '^SWARM_TASK_ID=${task.ID}$' /proc/[0-9]*/environ | cut -d/ -f3)`;
+    const at = Date.now();
+    const { code } = await host.exec(['sh', '-c', script]);
+    if (code !== 0) return;
+    this.deaths.push({ task: task.ID, at });
+    this.say(`kill a task of ${host.name}: ${task.ID}`, at);
+  }
+
+  /** All lines that tasks and clients wrote, in files of this name. A line that a kill cut short is not one. */
+  async read<T>(prefix: string): Promise<T[]> {
+    const lines: T[] = [];
+    for (const name of await readdir(this.folder)) {
+      if (!name.startsWith(prefix)) continue;
+      for (const line of (await readFile(join(this.folder, name), 'utf8')).split('\n')) {
+        if (line.endsWith('}')) lines.push(JSON.parse(line) as T);
+      }
+    }
+    return lines;
+  }
+}
