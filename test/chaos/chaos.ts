@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { Lab } from '../lab/index.js';
+import { Lab, type LabRuntime } from '../lab/index.js';
 import { ACTIONS, type Action, SERVICES } from './actions.js';
 import { ChaosJudge, totals, type Verdict } from './judge.js';
 import type { Counts, Failure, ServerNote } from './record.js';
@@ -7,6 +7,7 @@ import { type Say, ChaosScene } from './scene.js';
 
 export interface ChaosOptions {
   readonly name: string;
+  readonly runtime: LabRuntime;
   readonly seed: number;
   readonly seconds: number;
   readonly halfMs: number;
@@ -32,7 +33,8 @@ const CALM_MS = 16_000;
 
 /** Breaks a cluster of five nodes in every way, under every kind of traffic, and judges what failed. */
 export async function chaos(options: ChaosOptions): Promise<ChaosReport> {
-  const lab = await Lab.up({ name: options.name, managers: 3, workers: 2, clients: 1 });
+  const { name, runtime } = options;
+  const lab = await Lab.up({ name, runtime, managers: 3, workers: 2, clients: 1 });
   try {
     const scene = await ChaosScene.open(lab, options.seed, options.say);
     await startServices(scene, options);
@@ -77,25 +79,24 @@ async function startServices(scene: ChaosScene, { halfMs }: ChaosOptions): Promi
       ...`swarm service create -d --name ${name} --network net`.split(' '),
       ...flags.split(' '),
       ...['--env', 'TASK={{.Task.ID}}', '--env', 'NODE={{.Node.Hostname}}'],
-      ...['--env', `OUT=${scene.folder}`, 'host', process.execPath, ...command],
+      ...['--env', `OUT=${scene.folder}`, ...command],
     ]);
   await cluster.manager.must(
     'swarm network create -d overlay --subnet 10.90.0.0/24 net'.split(' '),
   );
   const tuned = `--replicas ${REPLICAS} --restart-delay 500ms --update-monitor 500ms --update-delay 0s`;
-  const server = await scene.program('server.mjs');
-  await create('web', `${tuned} --publish ${PORTS.web}:80`, server);
+  const server = await scene.runs('server.mjs');
+  await create('web', `${tuned} --publish ${PORTS.web}:80`, ...server);
   await create(
     'hold',
     `${tuned} --publish ${PORTS.lines}:81 --publish ${PORTS.udp}:82/udp`,
-    server,
+    ...server,
   );
   for (const name of SERVICES) await cluster.untilRunning(name, REPLICAS);
   await create(
     'caller',
     '--mode global --restart-delay 500ms',
-    await scene.program('client.mjs'),
-    ...['--entries', 'web/hold', '--half-ms', String(halfMs)],
+    ...(await scene.runs('client.mjs', '--entries', 'web/hold', '--half-ms', String(halfMs))),
   );
   await cluster.untilRunning('caller', scene.lab.nodes.length);
 }

@@ -10,6 +10,7 @@ its task died with it. Needs root. Prints a timeline, so that a failure can be u
   --minutes M   how long (default 10)
   --seed N      do the same as that run; the outcome differs (default: drawn)
   --name NAME   of the lab (default chaos)
+  --runtime R   process or docker, with an engine on each host (default process)
   --logs FOLDER copy what all saw, the daemons' logs and the tasks there
   --json        print the report as JSON
 
@@ -30,6 +31,7 @@ function readArguments(args: string[]): Arguments | undefined {
       minutes: { type: 'string', default: '10' },
       seed: { type: 'string' },
       name: { type: 'string', default: 'chaos' },
+      runtime: { type: 'string', default: 'process' },
       logs: { type: 'string' },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
@@ -42,9 +44,12 @@ function readArguments(args: string[]): Arguments | undefined {
   const seed = values.seed === undefined ? randomInt(SEED_LIMIT) : Number(values.seed);
   if (!Number.isSafeInteger(seed) || seed < 0)
     throw new Error(`--seed must be a whole number, not ${values.seed}`);
+  const { runtime } = values;
+  if (runtime !== 'process' && runtime !== 'docker')
+    throw new Error(`--runtime must be process or docker, not ${runtime}`);
   const seconds = minutes * SECONDS_PER_MINUTE;
   const logs = values.logs === undefined ? {} : { logs: values.logs };
-  return { name: values.name, seed, seconds, halfMs: HALF_MS, json: values.json, ...logs };
+  return { name: values.name, runtime, seed, seconds, halfMs: HALF_MS, json: values.json, ...logs };
 }
 
 async function run({ json, ...options }: Arguments, signal: AbortSignal): Promise<number> {

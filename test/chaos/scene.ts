@@ -1,9 +1,9 @@
 import { chmod, cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Prng } from '@swarm/sim';
 import type { Task } from '@swarm/api';
-import { Cluster, type Host, type Lab, until } from '../lab/index.js';
+import { Cluster, type Host, type Lab, TEST_IMAGE, until } from '../lab/index.js';
 import { fileForTasks } from '../lab/task-files.js';
 import type { Death, Outage } from './record.js';
 
@@ -49,6 +49,21 @@ export class ChaosScene {
   /** Where a task finds a program of this folder. */
   program(name: string): Promise<string> {
     return fileForTasks(this.lab.state.name, fileURLToPath(new URL(`./${name}`, import.meta.url)));
+  }
+
+  /**
+   * The end of a `service create` whose tasks run a program of this folder with Node.js, and may write to the folder:
+   * an image and a command. A container has this machine's Node.js, and the libraries that it needs.
+   */
+  async runs(name: string, ...args: string[]): Promise<string[]> {
+    const program = await this.program(name);
+    const node = await fileForTasks(this.lab.state.name, process.execPath);
+    if (this.lab.state.runtime === 'process') return ['host', node, program, ...args];
+    const seen = new Set(['/usr', '/lib', '/lib64', dirname(node), dirname(program)]);
+    const mounts = [...seen].map((path) => `type=bind,src=${path},dst=${path},readonly`);
+    mounts.push(`type=bind,src=${this.folder},dst=${this.folder}`);
+    const flags = mounts.flatMap((mount) => ['--mount', mount]);
+    return [...flags, TEST_IMAGE, node, program, ...args];
   }
 
   /** Runs a fault that takes a node out; it is out until it is ready and has settled. */
@@ -102,7 +117,7 @@ export class ChaosScene {
     const node = (await this.cluster.nodes()).find(({ ID }) => ID === task.NodeID);
     if (node === undefined) return;
     const host = this.cluster.hostOf(node);
-    const script = `kill -KILL $(grep -lz '^SWARM_TASK_ID=${task.ID}$' /proc/[0-9]*/environ | cut -d/ -f3)`;
+    const script = `kill -KILL $(grep -lz '^TASK=${task.ID}$' /proc/[0-9]*/environ | cut -d/ -f3)`;
     const at = Date.now();
     const { code } = await host.exec(['sh', '-c', script]);
     if (code !== 0) return;
