@@ -19,6 +19,7 @@ function update(scene: ChaosScene, service: string, ...flags: string[]): Promise
 }
 
 async function restartDaemon(scene: ChaosScene, host: Host): Promise<void> {
+  const led = (await scene.cluster.leader()) === host;
   const from = Date.now();
   scene.say(`kill the daemon of ${host.name}`);
   await host.killDaemon();
@@ -28,7 +29,7 @@ async function restartDaemon(scene: ChaosScene, host: Host): Promise<void> {
   scene.say(`its daemon is back after ${awayMs} ms`);
   if (awayMs > DAEMON_AWAY_LIMIT_MS) {
     const to = Date.now();
-    scene.outages.push({ node: host.name, from, back: to, to });
+    scene.outages.push({ node: host.name, led, from, back: to, to });
   }
 }
 

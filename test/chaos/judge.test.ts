@@ -33,7 +33,13 @@ function faults(
   return judge.judge([{ ...known, ...failure } as Failure]).faults.length;
 }
 
-const outage = (node: string, from: number): Outage => ({ node, from, back: from, to: from });
+const outage = (node: string, from: number): Outage => ({
+  node,
+  led: false,
+  from,
+  back: from,
+  to: from,
+});
 
 test('a request that fails for no reason is a fault', (t) => {
   t.is(faults({}), 1);

@@ -28,6 +28,8 @@ const SLACK_MS = 300;
 const DEATH_SEEN_MS = 2_000;
 /** Until others know that a node is gone: three heartbeats, and resetting what leads there. */
 const OUTAGE_SEEN_MS = 8_000;
+/** The same for the leader: an election, and the time that the next leader gives nodes to come back. */
+const LEADER_OUTAGE_SEEN_MS = 14_000;
 
 /** A task gets no new flows for this long before it stops. */
 const DRAIN_LIMIT_MS = 15_000;
@@ -100,11 +102,11 @@ export class ChaosJudge {
     const known = this.#tasks.get(task);
     if (known === undefined) return undefined;
     // A request on a connection that was kept may begin when its task is gone, as long as nobody knows.
-    const died = (at: number, seenMs: number): boolean =>
-      start <= at + (kind === 'keep' ? seenMs : SLACK_MS) && within(end, at, seenMs);
+    const died = (at: number, limitMs: number): boolean =>
+      start <= at + (kind === 'keep' ? limitMs : SLACK_MS) && within(end, at, limitMs);
     if (died(known.killedAt, DEATH_SEEN_MS)) return 'its task was killed';
     const isOut = this.#history.outages.some(
-      ({ node, from }) => node === known.node && died(from, OUTAGE_SEEN_MS),
+      (outage) => outage.node === known.node && died(outage.from, seenMs(outage)),
     );
     if (isOut) return 'its task was on a node that went out';
     const hasNoEnd = kind === 'half' || kind === 'long';
@@ -122,7 +124,7 @@ export class ChaosJudge {
     const isOut = (node?: string): boolean =>
       outages.some(
         (each) =>
-          (node === undefined || each.node === node) && within(end, each.from, OUTAGE_SEEN_MS),
+          (node === undefined || each.node === node) && within(end, each.from, seenMs(each)),
       );
     if (known === undefined) return isOut() ? 'it began when a node went out' : undefined;
     if (start <= known.killedAt && within(end, known.killedAt, DEATH_SEEN_MS))
@@ -131,6 +133,10 @@ export class ChaosJudge {
     const moves = Math.min(known.killedAt, known.stoppingAt - DRAIN_LIMIT_MS) <= end;
     return moves && isOut() ? 'it moved when a node went out' : undefined;
   }
+}
+
+function seenMs({ led }: Outage): number {
+  return led ? LEADER_OUTAGE_SEEN_MS : OUTAGE_SEEN_MS;
 }
 
 function within(end: number, at: number, limitMs: number): boolean {

@@ -35,6 +35,8 @@ export interface ServerNote {
 /** A time in which a node was without power, or cut off. */
 export interface Outage {
   readonly node: string;
+  /** Whether it was the leader: the next one gives all nodes time to come back before it gives up on them. */
+  readonly led: boolean;
   readonly from: number;
   /** Healed, or its daemon answers. */
   readonly back: number;

@@ -1,4 +1,4 @@
-import { chmod, cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { chmod, cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Prng } from '@swarm/sim';
@@ -68,9 +68,10 @@ export class ChaosScene {
 
   /** Runs a fault that takes a node out; it is out until it is ready and has settled. */
   async outage(host: Host, what: string, run: () => Promise<void>): Promise<void> {
+    const led = (await this.cluster.leader()) === host;
     const from = Date.now();
-    this.say(`${what} ${host.name}`);
-    const outage = { node: host.name, from, back: Infinity, to: Infinity };
+    this.say(`${what} ${host.name}${led ? ', the leader' : ''}`);
+    const outage = { node: host.name, led, from, back: Infinity, to: Infinity };
     this.outages.push(outage);
     await run();
     outage.back = Date.now();
@@ -102,6 +103,7 @@ export class ChaosScene {
 
   /** Copies what servers, clients and daemons wrote. */
   async save(folder: string, services: readonly string[]): Promise<void> {
+    await rm(folder, { recursive: true, force: true });
     await cp(this.folder, join(folder, 'seen'), { recursive: true });
     for (const { name, state } of this.lab.nodes) {
       await cp(join(state.folder, 'daemon.log'), join(folder, `${name}.log`));
@@ -114,15 +116,13 @@ export class ChaosScene {
 
   /** Kills all processes of a running task at once. */
   async killTask(task: Task): Promise<void> {
+    const pids = await processesOf(task);
+    if (pids.length === 0) return;
     const node = (await this.cluster.nodes()).find(({ ID }) => ID === task.NodeID);
-    if (node === undefined) return;
-    const host = this.cluster.hostOf(node);
-    const script = `kill -KILL $(grep -lz '^TASK=${task.ID}$' /proc/[0-9]*/environ | cut -d/ -f3)`;
     const at = Date.now();
-    const { code } = await host.exec(['sh', '-c', script]);
-    if (code !== 0) return;
+    for (const pid of pids) kill(pid);
     this.deaths.push({ task: task.ID, at });
-    this.say(`kill a task of ${host.name}: ${task.ID}`, at);
+    this.say(`kill a task of ${node?.Description?.Hostname}: ${task.ID}`, at);
   }
 
   /** All lines that tasks and clients wrote, in files of this name. A line that a kill cut short is not one. */
@@ -136,4 +136,23 @@ export class ChaosScene {
     }
     return lines;
   }
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It ended with the one before.
+  }
+}
+
+/** Processes that a task's program is: their environment names the task. */
+async function processesOf({ ID }: Task): Promise<number[]> {
+  const pids: number[] = [];
+  for (const name of await readdir('/proc')) {
+    if (!/^\d+$/.test(name)) continue;
+    const environment = await readFile(`/proc/${name}/environ`, 'utf8').catch(() => '');
+    if (environment.split('\0').includes(`TASK=${ID}`)) pids.push(Number(name));
+  }
+  return pids;
 }

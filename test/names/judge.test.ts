@@ -24,7 +24,7 @@ function faults(
   const judge = new NameJudge({
     meanings: { 'tasks.alpha': { tasksOf: 'alpha' }, alpha: { virtual: '10.0.0.100' } },
     moments: history,
-    outages: outage === undefined ? [] : [{ node: 'w1', ...outage, to: outage.back }],
+    outages: outage === undefined ? [] : [{ node: 'w1', led: false, ...outage, to: outage.back }],
   });
   const sighting: Sighting = {
     ...{ task: 't1', node: 'w1', service: 'beta', name: 'tasks.alpha' },

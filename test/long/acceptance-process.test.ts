@@ -1,0 +1,4 @@
+import test from 'ava';
+import { acceptance } from './acceptance.js';
+
+acceptance(test, 'process');
