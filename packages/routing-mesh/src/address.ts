@@ -81,3 +81,9 @@ export function taskAddresses(block: SubnetText): Ipv4Address[] {
     (_, i) => subnet.addressAt(TASK_OFFSET_FIRST + i) as Ipv4Address,
   );
 }
+
+/** The address of IPv6 that goes with one of IPv4 on the ingress network, if it is one. */
+export function derivedAddresses(address: IpAddress): readonly IpAddress[] {
+  const ipv4 = parseIpv4(address);
+  return ipv4 === undefined ? [] : [ingressIpv6(ipv4)];
+}

@@ -1,8 +1,6 @@
 import assert from 'node:assert/strict';
 import {
   type Clock,
-  type IpAddress,
-  isIpv6,
   type Logger,
   type MeshDelta,
   type MeshEncryption,
@@ -18,34 +16,21 @@ import {
   SerialQueue,
   Subnet,
 } from '@swarm/api';
-import { ingressIpv6, parseIpv4, type SubnetText } from './address.js';
+import { derivedAddresses, type SubnetText } from './address.js';
 import { readAttachment } from './attachment.js';
 import { BadPart } from './bad-part.js';
-import {
-  type CheckedAttachment,
-  type CheckedPeer,
-  type CheckedTask,
-  readPeer,
-  samePeer,
-} from './checked.js';
+import { type CheckedPeer, readPeer, samePeer } from './checked.js';
 import type { TunnelKeyPair } from './encryption/keys.js';
 import { LatestQueue } from './latest-queue.js';
-import { type NetworkId, parseTaskId, type TaskId } from './layout.js';
-import { gatewayPlace } from './links/gateway.js';
+import { parseTaskId, type TaskId } from './layout.js';
 import { LocalTasks } from './local-tasks.js';
-import type {
-  HostPort,
-  Mesh,
-  MeshBackendName,
-  TaskAttachment,
-  TaskRefusals,
-  TaskSockets,
-} from './mesh.js';
+import type { Mesh, MeshBackendName, TaskAttachment, TaskRefusals, TaskSockets } from './mesh.js';
 import type { MeshParts } from './mesh-parts.js';
-import { hostPortRefusal, PortGuard } from './port-guard.js';
+import { PortGuard } from './port-guard.js';
 import { PortReport } from './port-report.js';
 import { Repeated } from './repeated.js';
 import { StateHolder } from './state-holder.js';
+import { TaskAttacher } from './task-attacher.js';
 import { membersByAddress } from './trace/known-addresses.js';
 import { traceMesh } from './trace/trace-mesh.js';
 
@@ -83,6 +68,7 @@ export class NodeMesh implements Mesh {
   readonly #guard: PortGuard;
   readonly #report: PortReport;
   readonly #holder: StateHolder;
+  readonly #attacher: TaskAttacher;
   readonly #jobs: readonly Repeated[];
   readonly #refusalListeners = new Set<(refusals: TaskRefusals) => void>();
   #self: CheckedPeer | undefined;
@@ -109,9 +95,19 @@ export class NodeMesh implements Mesh {
       ...{ parts, ingressNetwork, logger },
       ...{ tasks: this.#tasks, guard: this.#guard, report: this.#report },
     });
+    this.#attacher = new TaskAttacher({
+      ...{ parts, tasks: this.#tasks, guard: this.#guard, holder: this.#holder },
+      ...{ changes: this.#changes, hasIpv6: options.hasIpv6 === true },
+      refuseIfClosed: () => this.#refuseIfClosed(),
+      isOver: () => this.#isOver,
+    });
     this.#jobs = [
       this.#repeated(options.checkIntervalMs, () => this.#check(), 'could not repair the table'),
-      this.#repeated(PORT_CHECK_MS, () => this.#checkPorts(), 'could not look for taken ports'),
+      this.#repeated(
+        PORT_CHECK_MS,
+        () => this.#holder.checkPorts(),
+        'could not look for taken ports',
+      ),
       this.#repeated(
         REFUSALS_LOOK_MS,
         () => this.#lookForRefusals(),
@@ -275,105 +271,23 @@ export class NodeMesh implements Mesh {
   }
 
   async attach(task: TaskAttachment): Promise<void> {
-    await this.#attach(this.#withIpv6(readAttachment(task)), { isAdopted: false });
+    assert(this.#self !== undefined, 'start comes before attach');
+    await this.#attacher.attach(readAttachment(task), { isAdopted: false });
   }
 
   async adopt(task: TaskAttachment): Promise<void> {
-    await this.#attach(this.#withIpv6(readAttachment(task)), { isAdopted: true });
-  }
-
-  #withIpv6(task: CheckedTask): CheckedTask {
-    if (!this.#options.hasIpv6) return task;
-    const attachments = task.attachments.map((one): CheckedAttachment => {
-      if (one.overlay !== undefined) return one;
-      const derived = one.addresses.flatMap(derivedAddress);
-      const [first, ...more] = new Set([...one.addresses, ...derived]);
-      return { ...one, addresses: [first!, ...more] };
-    });
-    return { ...task, attachments };
-  }
-
-  async #attach(task: CheckedTask, { isAdopted }: { isAdopted: boolean }): Promise<void> {
     assert(this.#self !== undefined, 'start comes before attach');
-    const { taskId, netns, attachments, hostPorts } = task;
-    const { tunnel, encryption, links, balancer, names, overlay } = this.#parts;
-    // What it listens on is looked at again, by `servesIpv6`, except after a restart of the daemon.
-    const servesIpv6 = isAdopted && this.#tasks.get(taskId)?.servesIpv6 === true;
-    const local = { taskId, addresses: addressesOf(task), hostPorts, servesIpv6 };
-    const before = this.#tasks.claim(task, local);
-    try {
-      this.#refuseIfClosed();
-      encryption.check(task);
-      const mtuBytes = tunnel.mtuBytes;
-      const linked = attachments.map((one) => withinMtu(one, encryption.mtuBytes));
-      const wishes = { taskId, netns, attachments: linked, mtuBytes };
-      if (!isAdopted || !(await links.isAttached(wishes))) await links.attach(wishes);
-      await this.#changes.run(async () => {
-        this.#refuseIfClosed();
-        await overlay.attach(task);
-        const overlays = attachments.flatMap((one) => one.overlay ?? []);
-        if (overlays.length > 0) {
-          const { names: own, nameservers } = task;
-          const touched = this.#tasks.setOverlays(taskId, overlays);
-          await names.attach({ taskId, netns, attachments, names: own, nameservers });
-          await this.#holder.followTasks(new Map([[taskId, touched]]));
-        }
-        await this.#refuseTakenPorts(hostPorts);
-        await balancer.attach(local);
-        this.#tasks.setLinks(task);
-      });
-    } catch (error) {
-      if (before.task === undefined) await this.#closePorts([taskId]);
-      await this.#leaveNetworks([taskId]);
-      await links.detach(taskId);
-      this.#tasks.restore(taskId, before);
-      throw error;
-    }
-  }
-
-  /** Only within `#changes`. @throws when one of these host ports is not free for a task */
-  async #refuseTakenPorts(hostPorts: readonly HostPort[]): Promise<void> {
-    if (hostPorts.length === 0) return;
-    const ports = this.#holder.ports();
-    await this.#guard.look(ports);
-    const withheld = await this.#guard.check(ports);
-    for (const key of hostPorts.map(meshPortKey)) {
-      const why = withheld.get(key);
-      if (why !== undefined) throw new Error(hostPortRefusal(key, why));
-    }
+    await this.#attacher.attach(readAttachment(task), { isAdopted: true });
   }
 
   async detach(id: string): Promise<void> {
     const taskId = parseTaskId(id);
     // Nothing can have been attached under such an id.
-    if (taskId === undefined) return;
-    const { links, balancer } = this.#parts;
-    const task = this.#tasks.forget(taskId);
-    await this.#closePorts([taskId]);
-    await this.#leaveNetworks([taskId]);
-    await links.detach(taskId);
-    if (task !== undefined) await balancer.cut(task.addresses);
+    if (taskId !== undefined) await this.#attacher.detach(taskId);
   }
 
-  async retain(taskIds: ReadonlySet<string>): Promise<void> {
-    const { links, balancer } = this.#parts;
-    const found = await links.list();
-    const isGone = (taskId: TaskId | undefined): taskId is TaskId =>
-      taskId !== undefined && !taskIds.has(taskId);
-    const gone = new Set(
-      [...this.#tasks.all.keys(), ...found.map(({ taskId }) => taskId)].filter(isGone),
-    );
-    const addresses = new Set(found.flatMap((link) => (isGone(link.taskId) ? link.addresses : [])));
-    for (const taskId of gone) {
-      for (const address of this.#tasks.forget(taskId)?.addresses ?? []) addresses.add(address);
-    }
-    await this.#closePorts([...gone]);
-    await this.#leaveNetworks([...gone]);
-    await this.#changes.run(async () => {
-      if (!this.#isOver) await this.#parts.names.retain(taskIds);
-    });
-    await links.retain(taskIds);
-    await balancer.cut([...addresses]);
+  retain(taskIds: ReadonlySet<string>): Promise<void> {
+    return this.#attacher.retain(taskIds);
   }
 
   connections(task: TaskSockets): Promise<number> {
@@ -387,7 +301,7 @@ export class NodeMesh implements Mesh {
   async servesIpv6(task: TaskSockets): Promise<boolean> {
     if (!this.#options.hasIpv6) return false;
     const addresses = task.addresses.flatMap((address) => parseIpAddress(address) ?? []);
-    const derived = addresses.flatMap(derivedAddress);
+    const derived = addresses.flatMap(derivedAddresses);
     if (derived.length === 0) return false;
     const serves = await this.#parts.probe.listensIpv6({ ...task, addresses: derived });
     await this.#changes.run(async () => {
@@ -407,7 +321,7 @@ export class NodeMesh implements Mesh {
     if (!this.#options.hasIpv6) return task;
     const derived = task.addresses.flatMap((text) => {
       const address = parseIpAddress(text);
-      return address === undefined ? [] : derivedAddress(address);
+      return address === undefined ? [] : derivedAddresses(address);
     });
     return { ...task, addresses: [...task.addresses, ...derived] };
   }
@@ -431,31 +345,6 @@ export class NodeMesh implements Mesh {
     });
   }
 
-  /**
-   * A task may go after the mesh: its ports went with the table, or stay in it for the next process, which
-   * removes what belongs to no task.
-   */
-  #closePorts(taskIds: readonly TaskId[]): Promise<void> {
-    return this.#changes.run(async () => {
-      if (!this.#isOver) await this.#parts.balancer.detach(taskIds);
-    });
-  }
-
-  /** Tasks that are going leave their overlay networks. */
-  #leaveNetworks(taskIds: readonly TaskId[]): Promise<void> {
-    return this.#changes.run(async () => {
-      const left = new Map<TaskId, ReadonlySet<NetworkId>>();
-      for (const taskId of taskIds) {
-        const networks = this.#tasks.setOverlays(taskId, []);
-        if (networks.size > 0) left.set(taskId, networks);
-      }
-      if (this.#isOver) return;
-      await this.#parts.names.detach(taskIds);
-      await this.#parts.overlay.detach(taskIds);
-      if (left.size > 0) await this.#holder.followTasks(left);
-    });
-  }
-
   /** @throws when nothing can be written any more: the table may be gone, or another process's */
   #refuseIfClosed(): void {
     if (this.#closed) throw new Error('mesh: closed');
@@ -474,11 +363,6 @@ export class NodeMesh implements Mesh {
     }
   }
 
-  /** Only within `#changes`: gives ports back to programs that took them, and takes those that are free. */
-  #checkPorts(): Promise<void> {
-    return this.#holder.checkPorts();
-  }
-
   /** Only within `#changes`: repairs what somebody removed, or what a failed write left. */
   async #check(): Promise<void> {
     // Taken over, but no state yet: the kernel holds another process's, which works.
@@ -495,37 +379,6 @@ export class NodeMesh implements Mesh {
     if (isRepaired || tunnel.isRetryDue) await this.#holder.holdAgain();
     if (await transaction.repair()) await balancer.settle({ isUnsure: true });
   }
-}
-
-/** The attachment with links whose packets still fit when they are encrypted. */
-function withinMtu(attachment: CheckedAttachment, limitBytes: number): CheckedAttachment {
-  const { overlay } = attachment;
-  if (overlay?.isEncrypted !== true) return attachment;
-  const mtuBytes = Math.min(overlay.mtuBytes ?? limitBytes, limitBytes);
-  return { ...attachment, overlay: { ...overlay, mtuBytes } };
-}
-
-/**
- * All addresses of a task, those first that its host ports lead to. In the host's network, all attachments are at
- * one address.
- * @throws RangeError when it has host ports, and no network that lets clients in
- */
-function addressesOf({ taskId, attachments, hostPorts }: CheckedTask): readonly IpAddress[] {
-  const gateway = gatewayPlace(attachments, (address) => !isIpv6(address));
-  const isClosed = attachments.every(({ overlay }) => overlay?.isInternal === true);
-  if (hostPorts.length > 0 && isClosed) {
-    throw new RangeError(
-      `mesh: task ${taskId} cannot have host ports: all its networks are internal; attach it to one that is not`,
-    );
-  }
-  const first = gateway === undefined ? [] : attachments[gateway]!.addresses;
-  return [...new Set([...first, ...attachments.flatMap((one) => one.addresses)])];
-}
-
-/** The address of IPv6 that goes with one of IPv4 on the ingress network. */
-function derivedAddress(address: IpAddress): readonly IpAddress[] {
-  const ipv4 = parseIpv4(address);
-  return ipv4 === undefined ? [] : [ingressIpv6(ipv4)];
 }
 
 /** @throws RangeError */
