@@ -108,6 +108,10 @@ export class LocalTasks {
     return touched;
   }
 
+  overlaysOf(taskId: TaskId): readonly CheckedOverlay[] {
+    return this.#overlays.get(taskId) ?? [];
+  }
+
   overlay(networkId: NetworkId): CheckedOverlay | undefined {
     return this.#networks.get(networkId)?.values().next().value;
   }

@@ -23,6 +23,7 @@ import { type CheckedPeer, readPeer, samePeer } from './checked.js';
 import type { TunnelKeyPair } from './encryption/keys.js';
 import { LatestQueue } from './latest-queue.js';
 import { parseTaskId, type TaskId } from './layout.js';
+import type { FoundLink } from './links/task-links.js';
 import { LocalTasks } from './local-tasks.js';
 import type { Mesh, MeshBackendName, TaskAttachment, TaskRefusals, TaskSockets } from './mesh.js';
 import type { MeshParts } from './mesh-parts.js';
@@ -167,16 +168,17 @@ export class NodeMesh implements Mesh {
     links.start(self);
     await balancer.start(self);
     await overlay.start(self);
-    if ((await transaction.start(self)) && (await this.#takeOver())) return;
+    const found = await links.list();
+    await encryption.adopt(found);
+    if ((await transaction.start(self)) && (await this.#takeOver(found))) return;
     const { state } = this.#holder;
     if (state !== undefined) await tunnel.reach(state.peers);
     await transaction.commit();
   }
 
   /** @returns false if it is unknown what the earlier process had */
-  async #takeOver(): Promise<boolean> {
-    const { links, balancer, overlay } = this.#parts;
-    const found = await links.list();
+  async #takeOver(found: readonly FoundLink[]): Promise<boolean> {
+    const { balancer, overlay } = this.#parts;
     const hostPorts = await balancer.adopt(found);
     if (hostPorts === undefined) return false;
     for (const { taskId, addresses } of found) {

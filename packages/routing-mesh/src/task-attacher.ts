@@ -54,15 +54,17 @@ export class TaskAttacher {
     const before = this.#options.tasks.claim(task, local);
     try {
       this.#options.refuseIfClosed();
-      encryption.check(task);
+      const overlays = attachments.flatMap((one) => one.overlay ?? []);
+      const left = this.#options.tasks.overlaysOf(taskId);
+      await this.#options.changes.run(() => encryption.cover(taskId, [...left, ...overlays]));
       const mtuBytes = tunnel.mtuBytes;
       const linked = attachments.map((one) => withinMtu(one, encryption.mtuBytes));
       const wishes = { taskId, netns, attachments: linked, mtuBytes };
       if (!isAdopted || !(await links.isAttached(wishes))) await links.attach(wishes);
       await this.#options.changes.run(async () => {
         this.#options.refuseIfClosed();
+        await encryption.cover(taskId, overlays);
         await overlay.attach(task);
-        const overlays = attachments.flatMap((one) => one.overlay ?? []);
         if (overlays.length > 0) {
           const { names: own, nameservers } = task;
           const touched = this.#options.tasks.setOverlays(taskId, overlays);
@@ -77,6 +79,7 @@ export class TaskAttacher {
       if (before.task === undefined) await this.#closePorts([taskId]);
       await this.#leaveNetworks([taskId]);
       await links.detach(taskId);
+      await this.#uncover([taskId]);
       this.#options.tasks.restore(taskId, before);
       throw error;
     }
@@ -101,6 +104,7 @@ export class TaskAttacher {
     await this.#closePorts([taskId]);
     await this.#leaveNetworks([taskId]);
     await links.detach(taskId);
+    await this.#uncover([taskId]);
     if (task !== undefined) await balancer.cut(task.addresses);
   }
 
@@ -124,6 +128,7 @@ export class TaskAttacher {
       if (!this.#options.isOver()) await this.#options.parts.names.retain(taskIds);
     });
     await links.retain(taskIds);
+    await this.#uncover([...gone]);
     await balancer.cut([...addresses]);
   }
 
@@ -149,6 +154,12 @@ export class TaskAttacher {
       await this.#options.parts.names.detach(taskIds);
       await this.#options.parts.overlay.detach(taskIds);
       if (left.size > 0) await this.#options.holder.followTasks(left);
+    });
+  }
+
+  #uncover(taskIds: readonly TaskId[]): Promise<void> {
+    return this.#options.changes.run(async () => {
+      if (!this.#options.isOver()) await this.#options.parts.encryption.uncover(taskIds);
     });
   }
 }

@@ -252,6 +252,57 @@ test('a task on an overlay network: its names and networks are complete before i
   ]);
 });
 
+test('encrypted networks of a task are covered from before it has links until it has none', async (t) => {
+  const { mesh, fake } = await started();
+  await mesh.apply(state(7, 1, 2));
+  fake.isUncoveringTold = true;
+  const on = (name: string, subnet: number) => ({
+    networkId: name,
+    overlay: {
+      networkId: name,
+      name,
+      subnets: [`10.0.${subnet}.0/24`],
+      isInternal: false,
+      isEncrypted: true,
+    },
+    addresses: [`10.0.${subnet}.7/32`],
+  });
+  const attach = (...attachments: ReturnType<typeof on>[]) =>
+    mesh.attach({ taskId: 'task1', netns: '/run/netns/task1', attachments });
+  const coversAndLinks = () => fake.take().filter((call) => /^encryption|^links|commit/.test(call));
+  coversAndLinks();
+  await attach(on('one', 1), on('two', 2));
+  t.deepEqual(coversAndLinks(), [
+    'encryption.cover task1 one two',
+    'links.attach task1 1450',
+    'encryption.cover task1 one two',
+    'commit',
+  ]);
+  // The link that goes may carry packets until it is gone.
+  await attach(on('two', 2), on('three', 3));
+  t.deepEqual(coversAndLinks(), [
+    'encryption.cover task1 one two two three',
+    'links.attach task1 1450',
+    'encryption.cover task1 two three',
+    'commit',
+  ]);
+  await mesh.detach('task1');
+  t.deepEqual(coversAndLinks(), ['commit', 'links.detach task1', 'encryption.uncover task1']);
+  await attach(on('one', 1));
+  coversAndLinks();
+  await mesh.retain(new Set());
+  t.deepEqual(coversAndLinks(), ['commit', 'links.retain ', 'encryption.uncover task1']);
+  // One that could not be linked is covered until nothing of it is left.
+  fake.during.set('links.attach', () => Promise.reject(new Error('no namespace')));
+  await t.throwsAsync(attach(on('one', 1)), { message: 'no namespace' });
+  t.deepEqual(coversAndLinks(), [
+    'encryption.cover task1 one',
+    'links.attach task1 1450',
+    'links.detach task1',
+    'encryption.uncover task1',
+  ]);
+});
+
 test('a host port has one task; it is free again when that task goes, or could not be attached', async (t) => {
   const { mesh, fake } = await started();
   await mesh.attach(attachment('task1', 80));

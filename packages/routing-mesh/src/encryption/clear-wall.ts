@@ -1,4 +1,4 @@
-import type { Logger, Subnet } from '@swarm/api';
+import { type Logger, Subnet } from '@swarm/api';
 import type { Kernel } from '../kernel/kernel.js';
 import type { Nft } from '../kernel/nft.js';
 import { words } from '../kernel/words.js';
@@ -20,8 +20,11 @@ function chainRules(hasIpsec: boolean): Readonly<Record<'received' | 'sent', rea
       `iifname "${WIREGUARD_DEVICE}" accept`,
       `iifname "${IPSEC_DEVICE}" accept`,
       `iifname "${TASK_LINK_PREFIX}*" accept`,
+      'iifname "lo" accept',
       'ip saddr @subnets drop',
       'ip6 saddr @subnets_v6 drop',
+      'ip daddr @subnets drop',
+      'ip6 daddr @subnets_v6 drop',
     ],
     sent: [
       `oifname "${WIREGUARD_DEVICE}" accept`,
@@ -48,7 +51,7 @@ interface Listing {
 /**
  * Keeps packets of encrypted networks from leaving this node in clear, and drops those that come in clear, whatever
  * routes and other tables say: to an address of such a network only the encrypted devices and the links of tasks lead,
- * and only from there come packets with such a source. A table of its own, for both families, so that nothing that happens to the
+ * and only from there come packets with such a source or target. A table of its own, for both families, so that nothing that happens to the
  * other one opens it.
  */
 export class ClearWall {
@@ -99,15 +102,33 @@ export class ClearWall {
     if (!keep) await this.#nft.run(DELETE_TABLE);
   }
 
-  async #isWhole(): Promise<boolean> {
-    if (this.#subnets.length === 0) return true;
+  /** The subnets that the kernel guards, also for an earlier process. */
+  async look(): Promise<readonly Subnet[]> {
+    const listing = await this.#list();
+    const elements = listing?.nftables.flatMap(({ set }) => set?.elem ?? []) ?? [];
+    return elements.flatMap((element) => {
+      if (typeof element === 'string') return Subnet.parse(element) ?? [];
+      const { prefix } = element as { prefix?: { addr: string; len: number } };
+      return prefix === undefined ? [] : (Subnet.parse(`${prefix.addr}/${prefix.len}`) ?? []);
+    });
+  }
+
+  /** Undefined when there is no table. */
+  async #list(): Promise<Listing | undefined> {
     let text: string;
     try {
       text = await this.#kernel.run('nft', words`-j list table inet ${ENCRYPTION_TABLE}`);
     } catch {
-      return false;
+      return undefined;
     }
-    const { nftables } = JSON.parse(text) as Listing;
+    return JSON.parse(text) as Listing;
+  }
+
+  async #isWhole(): Promise<boolean> {
+    if (this.#subnets.length === 0) return true;
+    const listing = await this.#list();
+    if (listing === undefined) return false;
+    const { nftables } = listing;
     const hooks = nftables.flatMap(({ chain }) => (chain?.hook === undefined ? [] : chain.name));
     const elements = nftables.flatMap(({ set }) => set?.elem ?? []);
     return (

@@ -1,7 +1,9 @@
-import type { IpAddress, Logger, MeshEncryption } from '@swarm/api';
-import type { CheckedPeer, CheckedTask } from '../checked.js';
-import { ENCRYPTION_EXTRA_BYTES, type LinkName } from '../layout.js';
-import type { NetworkTouches, NetworkViews } from '../overlay/network-view.js';
+import type { IpAddress, Logger, MeshEncryption, Subnet } from '@swarm/api';
+import type { CheckedOverlay, CheckedPeer } from '../checked.js';
+import { ENCRYPTION_EXTRA_BYTES, type LinkName, type TaskId } from '../layout.js';
+import type { FoundLink } from '../links/task-links.js';
+import { isIn } from '../overlay/local-networks.js';
+import type { NetworkTouches, NetworkView, NetworkViews } from '../overlay/network-view.js';
 import type { OverlaySlice } from '../overlay/overlay-networks.js';
 import type { ClearWall } from './clear-wall.js';
 import type { EncryptedPeer, EncryptionMeans } from './encryption-means.js';
@@ -11,7 +13,7 @@ import type { TrafficEncryption } from './traffic-encryption.js';
 export interface EncryptedTunnelOptions {
   /** What this node can do, best first; at least one. All nodes prefer them in the same order. */
   readonly means: readonly EncryptionMeans[];
-  readonly wall: ClearWall;
+  readonly wall: Pick<ClearWall, 'guard' | 'look' | 'repair' | 'close'>;
   readonly keys: TunnelKeyPair;
   /** Draws the name of an epoch that this node never had. */
   readonly newEpoch: () => string;
@@ -31,6 +33,12 @@ export class EncryptedTunnel implements TrafficEncryption {
   #self: CheckedPeer | undefined;
   #mtuBytes = 0;
   readonly #listeners = new Set<() => void>();
+  /** Subnets of encrypted networks, of the state. */
+  #networks: readonly Subnet[] = [];
+  /** Those that tasks have links to. */
+  readonly #covered = new Map<TaskId, readonly Subnet[]>();
+  /** Node by address of a member. */
+  #owners: ReadonlyMap<IpAddress, string> = new Map();
   /** Why this node does not lead to others, by node id; logged once. */
   #problems: ReadonlyMap<string, string> = new Map();
 
@@ -64,18 +72,10 @@ export class EncryptedTunnel implements TrafficEncryption {
   async reach({ peers, networks, touched }: OverlaySlice): Promise<void> {
     if (!isTouched(networks, touched)) return;
     const encrypted = [...networks.values()].filter(({ overlay }) => overlay.isEncrypted);
+    this.#networks = encrypted.flatMap(({ overlay }) => overlay.subnets);
     // First: nothing may leave in clear while it is led elsewhere.
-    await this.#options.wall.guard(encrypted.flatMap(({ overlay }) => overlay.subnets));
-    const addresses = new Map<string, Set<IpAddress>>();
-    for (const { members } of encrypted) {
-      for (const member of members.values()) {
-        const nodeId = member.peer?.nodeId;
-        if (nodeId === undefined || nodeId === this.#self?.nodeId) continue;
-        const own = addresses.get(nodeId) ?? new Set();
-        addresses.set(nodeId, own);
-        for (const address of member.addresses) own.add(address);
-      }
-    }
+    await this.#guard();
+    const addresses = this.#addressesByNode(encrypted);
     const problems = new Map<string, string>();
     const known = new Set(peers.keys());
     for (const means of this.#options.means) {
@@ -100,7 +100,60 @@ export class EncryptedTunnel implements TrafficEncryption {
     return this.#meansTo(peer)?.device;
   }
 
-  check(_task: CheckedTask): void {}
+  async cover(taskId: TaskId, overlays: readonly CheckedOverlay[]): Promise<void> {
+    const subnets = overlays.flatMap((one) => (one.isEncrypted ? one.subnets : []));
+    if (subnets.length === 0) this.#covered.delete(taskId);
+    else this.#covered.set(taskId, subnets);
+    await this.#guard();
+  }
+
+  async uncover(taskIds: readonly TaskId[]): Promise<void> {
+    for (const taskId of taskIds) this.#covered.delete(taskId);
+    await this.#guard();
+  }
+
+  async adopt(links: readonly FoundLink[]): Promise<void> {
+    const sealed = links.filter(({ traits }) => traits?.isEncrypted === true);
+    if (sealed.length === 0) return;
+    const held = await this.#options.wall.look();
+    for (const { taskId, addresses } of sealed) {
+      if (taskId === undefined) continue;
+      const subnets = held.filter((subnet) => addresses.some((one) => isIn(subnet, one)));
+      this.#covered.set(taskId, [...(this.#covered.get(taskId) ?? []), ...subnets]);
+    }
+  }
+
+  async #guard(): Promise<void> {
+    const subnets = [...this.#networks, ...[...this.#covered.values()].flat()];
+    const byText = new Map(subnets.map((subnet) => [`${subnet}`, subnet]));
+    await this.#options.wall.guard([...byText.values()]);
+  }
+
+  /**
+   * What each other node has of these networks. An address that several claim stays with the one that had it, as its
+   * route does; one outside of its network is nobody's.
+   */
+  #addressesByNode(networks: readonly NetworkView[]): Map<string, Set<IpAddress>> {
+    const owners = new Map<IpAddress, string>();
+    for (const { overlay, members } of networks) {
+      for (const { peer, addresses } of members.values()) {
+        if (peer === undefined || peer.nodeId === this.#self?.nodeId) continue;
+        for (const address of addresses) {
+          if (!overlay.subnets.some((subnet) => isIn(subnet, address))) continue;
+          const hadIt = this.#owners.get(address) === peer.nodeId;
+          if (hadIt || !owners.has(address)) owners.set(address, peer.nodeId);
+        }
+      }
+    }
+    const addresses = new Map<string, Set<IpAddress>>();
+    for (const [address, nodeId] of owners) {
+      const own = addresses.get(nodeId);
+      if (own === undefined) addresses.set(nodeId, new Set([address]));
+      else own.add(address);
+    }
+    this.#owners = owners;
+    return addresses;
+  }
 
   async changeKeys(keys: TunnelKeyPair): Promise<void> {
     this.#keys = keys;

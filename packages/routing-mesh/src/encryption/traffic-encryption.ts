@@ -1,6 +1,7 @@
 import type { MeshEncryption } from '@swarm/api';
-import type { CheckedPeer, CheckedTask } from '../checked.js';
-import type { LinkName } from '../layout.js';
+import type { CheckedOverlay, CheckedPeer } from '../checked.js';
+import type { LinkName, TaskId } from '../layout.js';
+import type { FoundLink } from '../links/task-links.js';
 import type { OverlaySlice } from '../overlay/overlay-networks.js';
 import type { TunnelKeyPair } from './keys.js';
 
@@ -39,8 +40,19 @@ export interface TrafficEncryption {
    */
   deviceTo(peer: CheckedPeer): LinkName | undefined;
 
-  /** @throws when one of the task's networks is encrypted and this node cannot; the message says why */
-  check(task: CheckedTask): void;
+  /**
+   * Keeps packets of a task's encrypted networks from leaving in clear: from before it has links to them, until
+   * `uncover`, since a task may send all that time, whatever else is known of its networks.
+   * @param overlays all that it has links to, or is about to have
+   * @throws when one is encrypted and this node cannot, or when the kernel does not hold the rules for that
+   */
+  cover(taskId: TaskId, overlays: readonly CheckedOverlay[]): Promise<void>;
+
+  /** These tasks have no links any more. */
+  uncover(taskIds: readonly TaskId[]): Promise<void>;
+
+  /** Goes on covering tasks of an earlier process, by what its rules say: nobody else may know their networks yet. */
+  adopt(links: readonly FoundLink[]): Promise<void>;
 
   /** Goes over to another key pair. Connections go on; packets of the moment until others know it are lost. */
   changeKeys(keys: TunnelKeyPair): Promise<void>;
@@ -65,7 +77,9 @@ export function noEncryption(problem: string): TrafficEncryption {
     mtuBytes: 0,
     reach: async () => {},
     deviceTo: () => undefined,
-    check: (task) => refuseEncrypted(task, problem),
+    cover: async (taskId, overlays) => refuseEncrypted(taskId, overlays, problem),
+    uncover: async () => {},
+    adopt: async () => {},
     changeKeys: async () => {},
     repair: async () => false,
     close: async () => {},
@@ -73,8 +87,12 @@ export function noEncryption(problem: string): TrafficEncryption {
 }
 
 /** @throws when one of the task's networks is encrypted */
-export function refuseEncrypted({ taskId, attachments }: CheckedTask, problem: string): void {
-  const network = attachments.find((one) => one.overlay?.isEncrypted === true)?.overlay;
+function refuseEncrypted(
+  taskId: TaskId,
+  overlays: readonly CheckedOverlay[],
+  problem: string,
+): void {
+  const network = overlays.find(({ isEncrypted }) => isEncrypted);
   if (network === undefined) return;
   throw new Error(
     `mesh: task ${taskId} cannot have the encrypted network ${network.name}: this node cannot encrypt: ${problem}`,

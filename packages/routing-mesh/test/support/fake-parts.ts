@@ -32,6 +32,9 @@ export class FakeParts {
   /** What an earlier process left. */
   earlier: { links: FoundLink[]; hostPorts: Map<TaskId, readonly HostPort[]> } | undefined;
 
+  /** Whether `take` says when tasks are not covered any more. */
+  isUncoveringTold = false;
+
   /** Host ports that the balancer leads to tasks, as last told. */
   readonly hostPorts = new Map<string, number[]>();
   /** What programs of the host have. */
@@ -61,7 +64,17 @@ export class FakeParts {
       close: () => this.#call('tunnel.close'),
     },
     paths: this.#paths(),
-    encryption: noEncryption('it is a test'),
+    encryption: {
+      ...noEncryption('it is a test'),
+      mtuBytes: 1440,
+      cover: async (taskId, overlays) => {
+        const names = overlays.flatMap(({ isEncrypted, name }) => (isEncrypted ? name : []));
+        if (names.length > 0) await this.#call(`encryption.cover ${taskId} ${names.join(' ')}`);
+      },
+      uncover: async (ids) => {
+        if (this.isUncoveringTold) await this.#call(`encryption.uncover ${ids.join(' ')}`);
+      },
+    },
     links: {
       start: () => {},
       attach: (task) => this.#call(`links.attach ${task.taskId} ${task.mtuBytes}`),
