@@ -1,4 +1,4 @@
-import { type Clock, type IpAddress, type Logger, parseIpAddress } from '@swarm/api';
+import { type Clock, type IpAddress, isIpv6, type Logger, parseIpAddress } from '@swarm/api';
 import { CommandError } from '../kernel/command.js';
 import type { Kernel } from '../kernel/kernel.js';
 import { ENOENT, ESRCH, NetlinkError, type NetlinkSocket } from '../kernel/netlink.js';
@@ -27,6 +27,10 @@ const PROBE_ENDS = { from: '192.0.2.1', to: '192.0.2.2' } as const;
 const PROBE_SPI = 0xffff_fff0;
 const PROBE_INTERFACE_ID = IPSEC_INTERFACE_ID + 1;
 const DIRECTIONS = ['out', 'forward'] as const;
+/** Of a node: one that announces others all the time costs no more. */
+const OLD_KEYS_LIMIT = 2;
+/** After that many pairs, the node begins another epoch instead of remembering more. */
+const USED_LIMIT = 100_000;
 
 /** What the kernel has of a pair of nodes. */
 interface Pair {
@@ -35,6 +39,15 @@ interface Pair {
   readonly to: IpAddress;
   readonly inwards: AssociationId;
   readonly outwards: AssociationId;
+}
+
+/** With a key that takes packets for a while longer. */
+interface OldAssociation {
+  readonly id: AssociationId;
+  /** Undefined when an earlier process made it. */
+  readonly nodeId: string | undefined;
+  /** When it can go. */
+  readonly fromMs: number;
 }
 
 /**
@@ -53,10 +66,10 @@ export class IpsecMeans implements EncryptionMeans {
   readonly #pairs = new Map<string, Pair>();
   /** Node by address. */
   readonly #policies = new Map<IpAddress, string>();
-  /** Names of all pairs that ever were: a key must not be used again from its start. */
+  /** Names of all pairs of this epoch that ever were: a key must not be used again from its start. */
   readonly #used = new Set<string>();
-  /** Of earlier keys, with the time from which on they can go. */
-  #old: { readonly id: AssociationId; readonly fromMs: number }[] = [];
+  /** Of earlier keys. */
+  #old: OldAssociation[] = [];
   /** Of an earlier process. */
   #left: PolicyId[] = [];
   #needsEpoch = false;
@@ -96,6 +109,8 @@ export class IpsecMeans implements EncryptionMeans {
 
   async start(own: EncryptedSelf): Promise<void> {
     const isFirst = this.#own === undefined;
+    // No name of an earlier epoch comes again: its own is part of it.
+    if (this.#own?.epoch !== own.epoch) this.#used.clear();
     this.#own = own;
     this.#needsEpoch = false;
     this.#netlink ??= await this.#kernel.openNetlink('xfrm');
@@ -137,7 +152,7 @@ export class IpsecMeans implements EncryptionMeans {
       this.#pairs.delete(nodeId);
       this.#deleteAssociations([pair.inwards, pair.outwards]);
     }
-    this.#forgetOld();
+    this.#forgetOld((one) => one.nodeId !== undefined && !known.has(one.nodeId));
     return problems;
   }
 
@@ -190,7 +205,10 @@ export class IpsecMeans implements EncryptionMeans {
     const name = [keys.publicKey, ownEpoch, publicKey, epoch, self.address, peer.address].join(' ');
     const before = this.#pairs.get(nodeId);
     if (before?.name === name) return;
-    if (this.#used.has(name)) {
+    if (isIpv6(self.address) !== isIpv6(peer.address)) {
+      throw new Error('its address is not of the same family as that of this node');
+    }
+    if (this.#used.has(name) || this.#used.size >= USED_LIMIT) {
       this.#needsEpoch = true;
       throw new Error('it needs new keys, which this node is about to announce');
     }
@@ -207,7 +225,10 @@ export class IpsecMeans implements EncryptionMeans {
     this.#pairs.set(nodeId, { name, to: peer.address, inwards, outwards });
     if (before === undefined) return;
     this.#deleteAssociations([before.outwards]);
-    this.#old.push({ id: before.inwards, fromMs: this.#clock.monotonicMs() + OLD_KEY_MS });
+    const fromMs = this.#clock.monotonicMs() + OLD_KEY_MS;
+    this.#old.push({ id: before.inwards, nodeId, fromMs });
+    const [tooOld] = this.#old.filter((one) => one.nodeId === nodeId).slice(0, -OLD_KEYS_LIMIT);
+    if (tooOld !== undefined) this.#forgetOld((one) => one === tooOld);
     if (before.to === peer.address) return;
     // Policies name the address of the node.
     for (const [address, owner] of this.#policies)
@@ -236,17 +257,18 @@ export class IpsecMeans implements EncryptionMeans {
     this.#policies.delete(address);
   }
 
-  #forgetOld(): void {
+  /** @param isOver which ones can go before their time */
+  #forgetOld(isOver: (one: OldAssociation) => boolean = () => false): void {
     const nowMs = this.#clock.monotonicMs();
-    const gone = this.#old.filter(({ fromMs }) => fromMs <= nowMs);
-    this.#old = this.#old.filter(({ fromMs }) => fromMs > nowMs);
-    this.#deleteAssociations(gone.map(({ id }) => id));
+    const gone = new Set(this.#old.filter((one) => one.fromMs <= nowMs || isOver(one)));
+    this.#old = this.#old.filter((one) => !gone.has(one));
+    this.#deleteAssociations([...gone].map(({ id }) => id));
   }
 
   /** Of an earlier process: its keys are taken for a while, its policies until the first state. */
   #takeOver(): void {
     const fromMs = this.#clock.monotonicMs() + OLD_KEY_MS;
-    this.#old = this.#listAssociations().map((id) => ({ id, fromMs }));
+    this.#old = this.#listAssociations().map((id) => ({ id, nodeId: undefined, fromMs }));
     this.#left = this.#listPolicies();
   }
 

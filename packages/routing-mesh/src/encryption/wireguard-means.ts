@@ -16,7 +16,7 @@ import {
   WIREGUARD_FAMILY,
 } from '../netlink/wireguard.js';
 import type { EncryptedPeer, EncryptedSelf, EncryptionMeans } from './encryption-means.js';
-import { divideChanges, type PlannedPeer, planPeers } from './wireguard-plan.js';
+import { divideChanges, NOBODY, type PlannedPeer, planPeers } from './wireguard-plan.js';
 
 /**
  * WireGuard: one device, and a peer for each node. Which addresses a peer may have decides both where packets go and from
@@ -31,6 +31,8 @@ export class WireguardMeans implements EncryptionMeans {
   readonly #port: number;
   #socket: { readonly netlink: NetlinkSocket; readonly family: number } | undefined;
   #held = new Map<TunnelKey, PlannedPeer>();
+  /** Node by key, of this process. */
+  #owners: ReadonlyMap<TunnelKey, string> = new Map();
   #own: EncryptedSelf | undefined;
 
   constructor(options: { kernel: Kernel; logger: Logger; port: number }) {
@@ -67,10 +69,16 @@ export class WireguardMeans implements EncryptionMeans {
     const problems = new Map<string, string>();
     const owners = new Map<TunnelKey, string>();
     const wanted = new Map<TunnelKey, PlannedPeer>();
-    for (const [nodeId, { publicKey, peer, addresses }] of peers) {
+    // A node that says another's key takes nothing from that one.
+    const hasKept = ([nodeId, { publicKey }]: [string, EncryptedPeer]): boolean =>
+      this.#owners.get(publicKey) === nodeId;
+    const inOrder = [...peers].sort((a, b) => Number(hasKept(b)) - Number(hasKept(a)));
+    for (const [nodeId, { publicKey, peer, addresses }] of inOrder) {
       const owner = owners.get(publicKey);
       if (publicKey === this.#own?.keys.publicKey) {
         problems.set(nodeId, 'it has the key of this node');
+      } else if (publicKey === NOBODY) {
+        problems.set(nodeId, 'its key is one that nobody can have');
       } else if (owner !== undefined) {
         problems.set(nodeId, `it has the key of node ${owner}`);
       } else {
@@ -82,6 +90,7 @@ export class WireguardMeans implements EncryptionMeans {
     const changes = planPeers(this.#held, wanted);
     for (const part of divideChanges(changes)) this.#set({ peers: part });
     this.#held = wanted;
+    this.#owners = owners;
     return problems;
   }
 
