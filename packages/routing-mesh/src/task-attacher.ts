@@ -77,8 +77,8 @@ export class TaskAttacher {
       });
     } catch (error) {
       if (before.task === undefined) await this.#closePorts([taskId]);
-      await this.#leaveNetworks([taskId]);
       await links.detach(taskId);
+      await this.#leaveNetworks([taskId]);
       await this.#uncover([taskId]);
       this.#options.tasks.restore(taskId, before);
       throw error;
@@ -102,8 +102,9 @@ export class TaskAttacher {
     const { links, balancer } = this.#options.parts;
     const task = this.#options.tasks.forget(taskId);
     await this.#closePorts([taskId]);
-    await this.#leaveNetworks([taskId]);
+    // Before the walls go: without them its packets, if any still come, would leave by the host's default route.
     await links.detach(taskId);
+    await this.#leaveNetworks([taskId]);
     await this.#uncover([taskId]);
     if (task !== undefined) await balancer.cut(task.addresses);
   }
@@ -123,11 +124,11 @@ export class TaskAttacher {
         addresses.add(address);
     }
     await this.#closePorts([...gone]);
+    await links.retain(taskIds);
     await this.#leaveNetworks([...gone]);
     await this.#options.changes.run(async () => {
       if (!this.#options.isOver()) await this.#options.parts.names.retain(taskIds);
     });
-    await links.retain(taskIds);
     await this.#uncover([...gone]);
     await balancer.cut([...addresses]);
   }

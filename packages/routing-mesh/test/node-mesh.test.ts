@@ -196,7 +196,7 @@ test('a commit that fails reaches the caller, removes no way, and the generation
   t.is(mesh.generation, 6);
 });
 
-test('a task: links, names, host ports; and back in the other order', async (t) => {
+test('a task: links, names, host ports; and back: host ports, links, names', async (t) => {
   const { mesh, fake } = await started();
   fake.take();
   await mesh.attach(attachment('task1', 80));
@@ -208,9 +208,9 @@ test('a task: links, names, host ports; and back in the other order', async (t) 
   await mesh.detach('task1');
   t.deepEqual(fake.take(), [
     'balancer.detach task1',
+    'links.detach task1',
     'names.detach task1',
     'overlay.detach task1',
-    'links.detach task1',
     'balancer.cut 10.240.1.2 fd00::2 10.240.1.3',
   ]);
 });
@@ -241,13 +241,13 @@ test('a task on an overlay network: its names and networks are complete before i
   await mesh.detach('task1');
   t.deepEqual(fake.take(), [
     'balancer.detach task1',
+    'links.detach task1',
     'names.detach task1',
     'overlay.detach task1',
     'overlay.apply 0',
     'commit',
     'names.apply 0',
     'overlay.settle',
-    'links.detach task1',
     'balancer.cut 10.0.1.7',
   ]);
 });
@@ -287,11 +287,11 @@ test('encrypted networks of a task are covered from before it has links until it
     'commit',
   ]);
   await mesh.detach('task1');
-  t.deepEqual(coversAndLinks(), ['commit', 'links.detach task1', 'encryption.uncover task1']);
+  t.deepEqual(coversAndLinks(), ['links.detach task1', 'commit', 'encryption.uncover task1']);
   await attach(on('one', 1));
   coversAndLinks();
   await mesh.retain(new Set());
-  t.deepEqual(coversAndLinks(), ['commit', 'links.retain ', 'encryption.uncover task1']);
+  t.deepEqual(coversAndLinks(), ['links.retain ', 'commit', 'encryption.uncover task1']);
   // One that could not be linked is covered until nothing of it is left.
   fake.during.set('links.attach', () => Promise.reject(new Error('no namespace')));
   await t.throwsAsync(attach(on('one', 1)), { message: 'no namespace' });
@@ -376,9 +376,9 @@ test('an earlier process’s table is left alone until the first state; its host
   await mesh.retain(new Set(['old1']));
   t.deepEqual(fake.take(), [
     'balancer.detach old2',
+    'links.retain old1',
     'names.detach old2',
     'overlay.detach old2',
-    'links.retain old1',
     'balancer.cut 10.240.1.4',
   ]);
   await mesh.apply(state(1, 1));
