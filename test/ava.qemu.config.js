@@ -1,7 +1,8 @@
 /** Tests that need another kernel, for scripts/qemu: emulated, one after the other, without a hurry. */
 export default {
-  files: ['packages/routing-mesh/dist/test/encrypted-*.test.js'],
+  files: ['packages/routing-mesh/dist/test/**/*.test.js', 'test/dist/cluster/encrypted.test.js'],
   concurrency: 1,
-  timeout: '10m',
+  serial: true,
+  timeout: '20m',
   workerThreads: false,
 };

@@ -164,9 +164,9 @@ export class Cluster<L extends ClusterLab = Lab> {
     return JSON.parse(out) as LoadResult;
   }
 
-  /** Load until `stop`, which returns what it saw. */
+  /** Load until `stop`, which returns what it saw. @param from a host, or a place within one */
   load(
-    from: Host,
+    from: Pick<Host, 'enter'>,
     options: {
       port: number;
       targets?: readonly string[];

@@ -13,7 +13,7 @@ export interface CommandOptions {
   readonly cwd?: string;
 }
 
-const DEFAULT_TIMEOUT_MS = 60_000;
+const DEFAULT_TIMEOUT_MS = 60_000 * Math.max(1, Number(process.env.SWARM_TEST_PATIENCE) || 1);
 
 /** Runs a program to its end. Never rejects for a non-zero exit; see {@link must}. */
 export function run(

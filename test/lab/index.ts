@@ -8,3 +8,4 @@ export type { HostRole, HostState, LabRuntime, LabState } from './state.js';
 export { until } from '@swarm/sim';
 export { Cluster } from './cluster.js';
 export { failuresOf, type LoadResult } from '../tools/load-result.js';
+export { type Secrets, type Seen, WireTap } from './wire-tap.js';

@@ -7,6 +7,9 @@ export interface WaitLimits {
   readonly everyMs?: number;
 }
 
+/** How many times as long everything takes: where a machine is emulated, the environment says so. */
+const PATIENCE = Math.max(1, Number(process.env.SWARM_TEST_PATIENCE) || 1);
+
 /**
  * Waits, in real time, until `condition` returns something other than undefined or false. A condition that
  * throws counts as not yet; the error at the deadline includes the last one.
@@ -16,7 +19,7 @@ export async function until<T>(
   condition: () => Promise<T | undefined | false> | T | undefined | false,
   limits: WaitLimits = {},
 ): Promise<T> {
-  const deadlineMs = limits.deadlineMs ?? 30_000;
+  const deadlineMs = (limits.deadlineMs ?? 30_000) * PATIENCE;
   const end = performance.now() + deadlineMs;
   let lastError: unknown;
   for (;;) {
