@@ -60,7 +60,9 @@ async function started(before: readonly string[] = []) {
       {
         name: 'ipsec',
         device: IPSEC_DEVICE,
+        needsEpoch: false,
         probe: async () => undefined,
+        earlierEpoch: async () => undefined,
         start: async () => {},
         hold: async (wanted) => {
           held = wanted;
@@ -79,7 +81,8 @@ async function started(before: readonly string[] = []) {
       close: async () => {},
     },
     keys: { publicKey: key(1), privateKey: Buffer.alloc(32) },
-    newEpoch: () => 'e',
+    epoch: 'e',
+    newEpoch: () => 'f',
     logger: silentLogger,
   });
   await tunnel.start(sealedPeer(1), 1450);

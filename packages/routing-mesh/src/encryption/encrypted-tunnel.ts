@@ -15,6 +15,8 @@ export interface EncryptedTunnelOptions {
   readonly means: readonly EncryptionMeans[];
   readonly wall: Pick<ClearWall, 'guard' | 'look' | 'repair' | 'close'>;
   readonly keys: TunnelKeyPair;
+  /** The one to begin with: of an earlier process that goes on, or a new one. */
+  readonly epoch: string;
   /** Draws the name of an epoch that this node never had. */
   readonly newEpoch: () => string;
   readonly logger: Logger;
@@ -46,7 +48,7 @@ export class EncryptedTunnel implements TrafficEncryption {
     this.#options = options;
     this.#logger = options.logger;
     this.#keys = options.keys;
-    this.#epoch = options.newEpoch();
+    this.#epoch = options.epoch;
   }
 
   get offer(): MeshEncryption {
@@ -76,6 +78,25 @@ export class EncryptedTunnel implements TrafficEncryption {
     // First: nothing may leave in clear while it is led elsewhere.
     await this.#guard();
     const addresses = this.#addressesByNode(encrypted);
+    let problems = await this.#hold(peers, addresses);
+    if (this.#options.means.some(({ needsEpoch }) => needsEpoch)) {
+      await this.#changeEpoch();
+      problems = await this.#hold(peers, addresses);
+    }
+    for (const nodeId of addresses.keys()) {
+      const peer = peers.get(nodeId);
+      if (peer !== undefined && this.#meansTo(peer) === undefined) {
+        problems.set(nodeId, this.#difference(peer));
+      }
+    }
+    this.#report(problems);
+  }
+
+  /** @returns why, by node, for those that it could not lead to */
+  async #hold(
+    peers: ReadonlyMap<string, CheckedPeer>,
+    addresses: ReadonlyMap<string, ReadonlySet<IpAddress>>,
+  ): Promise<Map<string, string>> {
     const problems = new Map<string, string>();
     const known = new Set(peers.keys());
     for (const means of this.#options.means) {
@@ -87,13 +108,7 @@ export class EncryptedTunnel implements TrafficEncryption {
       }
       for (const [nodeId, why] of await means.hold(led, known)) problems.set(nodeId, why);
     }
-    for (const nodeId of addresses.keys()) {
-      const peer = peers.get(nodeId);
-      if (peer !== undefined && this.#meansTo(peer) === undefined) {
-        problems.set(nodeId, this.#difference(peer));
-      }
-    }
-    this.#report(problems);
+    return problems;
   }
 
   deviceTo(peer: CheckedPeer): LinkName | undefined {

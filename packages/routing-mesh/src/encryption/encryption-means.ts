@@ -32,8 +32,14 @@ export interface EncryptionMeans {
   /** Why this node cannot, as the end of a sentence; undefined when it can. Leaves nothing behind. */
   probe(): Promise<string | undefined>;
 
+  /** The epoch in which an earlier process with this key counted its packets, if the kernel still has them counted. */
+  earlierEpoch(keys: TunnelKeyPair): Promise<string | undefined>;
+
   /** Makes the device, or takes over what an earlier process left of it. Again with other keys: changes them. */
   start(own: EncryptedSelf): Promise<void>;
+
+  /** Set by `hold` when the node has to count its packets anew, under another epoch, to lead to all of them. */
+  readonly needsEpoch: boolean;
 
   /**
    * Leads to exactly these peers and addresses.

@@ -1,15 +1,12 @@
-import { type Clock, type IpAddress, isIpv6, type Logger, parseIpAddress } from '@swarm/api';
-import { CommandError } from '../kernel/command.js';
+import { type Clock, type IpAddress, isIpv6, type Logger } from '@swarm/api';
 import type { Kernel } from '../kernel/kernel.js';
 import { ENOENT, ESRCH, NetlinkError, type NetlinkSocket } from '../kernel/netlink.js';
-import { type Line, line, words } from '../kernel/words.js';
-import { IPSEC_DEVICE, IPSEC_INTERFACE_ID, IPSEC_PROBE_DEVICE } from '../layout.js';
+import { IPSEC_DEVICE, IPSEC_INTERFACE_ID } from '../layout.js';
 import { NLM_F_DUMP } from '../netlink/message.js';
 import {
   type AssociationId,
   deleteAssociation,
   deletePolicy,
-  ESP_KEY_BYTES,
   newAssociation,
   type PolicyId,
   putPolicy,
@@ -18,14 +15,12 @@ import {
   XFRM,
 } from '../netlink/xfrm.js';
 import type { EncryptedPeer, EncryptedSelf, EncryptionMeans } from './encryption-means.js';
-import { agree, directionKey } from './keys.js';
+import { IpsecDevice } from './ipsec-device.js';
+import { ipsecProblem } from './ipsec-probe.js';
+import { agree, directionKey, type TunnelKeyPair } from './keys.js';
 
 /** How long packets with the key of before are taken: until all nodes must have heard of the new one. */
 const OLD_KEY_MS = 60_000;
-/** The probe's association is between addresses for documentation (RFC 5737), and is removed at once. */
-const PROBE_ENDS = { from: '192.0.2.1', to: '192.0.2.2' } as const;
-const PROBE_SPI = 0xffff_fff0;
-const PROBE_INTERFACE_ID = IPSEC_INTERFACE_ID + 1;
 const DIRECTIONS = ['out', 'forward'] as const;
 /** Of a node: one that announces others all the time costs no more. */
 const OLD_KEYS_LIMIT = 2;
@@ -59,6 +54,7 @@ export class IpsecMeans implements EncryptionMeans {
   readonly name = 'ipsec';
   readonly device = IPSEC_DEVICE;
   readonly #kernel: Kernel;
+  readonly #device: IpsecDevice;
   readonly #logger: Logger;
   readonly #clock: Clock;
   #netlink: NetlinkSocket | undefined;
@@ -66,59 +62,54 @@ export class IpsecMeans implements EncryptionMeans {
   readonly #pairs = new Map<string, Pair>();
   /** Node by address. */
   readonly #policies = new Map<IpAddress, string>();
-  /** Names of all pairs of this epoch that ever were: a key must not be used again from its start. */
+  /** Keys and epochs of all pairs of this epoch that ever were: a key must not be used again from its start. */
   readonly #used = new Set<string>();
   /** Of earlier keys. */
   #old: OldAssociation[] = [];
   /** Of an earlier process. */
   #left: PolicyId[] = [];
   #needsEpoch = false;
+  /** Associations of an earlier process, whose epoch this one continues; undefined in an epoch of its own. */
+  #earlier: ReadonlySet<string> | undefined;
 
   constructor(options: { kernel: Kernel; logger: Logger; clock: Clock }) {
     this.#kernel = options.kernel;
+    this.#device = new IpsecDevice(options.kernel);
     this.#logger = options.logger;
     this.#clock = options.clock;
   }
 
-  async probe(): Promise<string | undefined> {
-    let netlink: NetlinkSocket;
-    try {
-      netlink = await this.#kernel.openNetlink('xfrm');
-    } catch (error) {
-      if (!(error instanceof NetlinkError)) return (error as Error).message;
-      return `the kernel has no IPsec (module xfrm_user, CONFIG_XFRM_USER): ${error.message}`;
-    }
-    try {
-      probeAlgorithm(netlink);
-    } catch (error) {
-      return `the kernel has no ESP with AES-GCM (modules esp4 and gcm, CONFIG_INET_ESP): ${(error as Error).message}`;
-    } finally {
-      netlink.close();
-    }
-    try {
-      await this.#batch([
-        line`link add ${IPSEC_PROBE_DEVICE} type xfrm if_id ${PROBE_INTERFACE_ID}`,
-        line`link del ${IPSEC_PROBE_DEVICE}`,
-      ]);
-      return undefined;
-    } catch (error) {
-      if (!(error instanceof CommandError)) throw error;
-      return `the kernel has no XFRM interfaces (module xfrm_interface, CONFIG_XFRM_INTERFACE): ${error.message}`;
-    }
+  probe(): Promise<string | undefined> {
+    return ipsecProblem(this.#kernel);
   }
 
+  get needsEpoch(): boolean {
+    return this.#needsEpoch;
+  }
+
+  earlierEpoch(keys: TunnelKeyPair): Promise<string | undefined> {
+    return this.#device.epochOf(keys);
+  }
+
+  /**
+   * The device says which epoch it is. With the same one, and the same key, the associations that the kernel has are
+   * those that are wanted: a daemon that restarts changes nothing between the nodes, and needs nobody to know of it.
+   */
   async start(own: EncryptedSelf): Promise<void> {
     const isFirst = this.#own === undefined;
     // No name of an earlier epoch comes again: its own is part of it.
-    if (this.#own?.epoch !== own.epoch) this.#used.clear();
+    if (this.#own?.epoch !== own.epoch) {
+      this.#used.clear();
+      this.#earlier = undefined;
+    }
+    this.#netlink ??= await this.#kernel.openNetlink('xfrm');
+    const isContinued = isFirst && (await this.earlierEpoch(own.keys)) === own.epoch;
+    await this.#device.raise(own);
     this.#own = own;
     this.#needsEpoch = false;
-    this.#netlink ??= await this.#kernel.openNetlink('xfrm');
-    if (!(await this.#isDeviceThere())) {
-      await this.#batch([line`link add ${IPSEC_DEVICE} type xfrm if_id ${IPSEC_INTERFACE_ID}`]);
-    }
-    await this.#batch([line`link set ${IPSEC_DEVICE} mtu ${own.mtuBytes} addrgenmode none up`]);
-    if (isFirst) this.#takeOver();
+    if (!isFirst) return;
+    this.#takeOver();
+    if (isContinued) this.#earlier = new Set(this.#old.map(({ id }) => nameOf(id)));
   }
 
   async hold(
@@ -165,7 +156,7 @@ export class IpsecMeans implements EncryptionMeans {
       ([, { inwards, outwards }]) =>
         !associations.has(nameOf(inwards)) || !associations.has(nameOf(outwards)),
     );
-    const isDeviceThere = await this.#isDeviceThere();
+    const isDeviceThere = await this.#device.isThere();
     const policies = this.#listPolicies().length;
     const isWhole = policies >= this.#policies.size * DIRECTIONS.length && isDeviceThere;
     if (lost.length === 0 && isWhole) return 'whole';
@@ -194,33 +185,40 @@ export class IpsecMeans implements EncryptionMeans {
     this.#policies.clear();
     this.#old = [];
     this.#left = [];
-    await this.#batch([line`link del ${IPSEC_DEVICE}`]).catch((error: unknown) => {
-      if (!(error instanceof CommandError)) throw error;
-    });
+    await this.#device.remove();
   }
 
   /** Gives the pair its keys, if one of its ends changed. What the other still sends with those of before is taken. */
   #pairUp(nodeId: string, { peer, publicKey, epoch }: EncryptedPeer): void {
     const { self, keys, epoch: ownEpoch } = this.#own!;
-    const name = [keys.publicKey, ownEpoch, publicKey, epoch, self.address, peer.address].join(' ');
+    const agreed = [keys.publicKey, ownEpoch, publicKey, epoch].join(' ');
+    const name = [agreed, self.address, peer.address].join(' ');
     const before = this.#pairs.get(nodeId);
     if (before?.name === name) return;
     if (isIpv6(self.address) !== isIpv6(peer.address)) {
       throw new Error('its address is not of the same family as that of this node');
-    }
-    if (this.#used.has(name) || this.#used.size >= USED_LIMIT) {
-      this.#needsEpoch = true;
-      throw new Error('it needs new keys, which this node is about to announce');
     }
     const secret = agree(keys, publicKey);
     const own = { publicKey: keys.publicKey, epoch: ownEpoch };
     const other = { publicKey, epoch };
     const inwards = { ...directionKey(secret, other, own), from: peer.address, to: self.address };
     const outwards = { ...directionKey(secret, own, other), from: self.address, to: peer.address };
-    this.#used.add(name);
-    for (const one of [inwards, outwards]) {
-      const payload = newAssociation({ ...one, interfaceId: IPSEC_INTERFACE_ID });
-      this.#netlink!.request({ type: XFRM.newAssociation, payload });
+    const isThere = [inwards, outwards].every((one) => this.#earlier?.has(nameOf(one)) === true);
+    // Which keys an earlier process had besides those that the kernel shows, nobody knows. A pair that goes on was its
+    // last with that node, so what follows is new.
+    const isUnknown = this.#earlier !== undefined && before === undefined;
+    const mayBeUsed = this.#used.has(agreed) || isUnknown;
+    if (!isThere && (mayBeUsed || this.#used.size >= USED_LIMIT)) {
+      this.#needsEpoch = true;
+      throw new Error('it needs new keys, which this node is about to announce');
+    }
+    this.#used.add(agreed);
+    if (isThere) this.#continue([inwards, outwards]);
+    else {
+      for (const one of [inwards, outwards]) {
+        const payload = newAssociation({ ...one, interfaceId: IPSEC_INTERFACE_ID });
+        this.#netlink!.request({ type: XFRM.newAssociation, payload });
+      }
     }
     this.#pairs.set(nodeId, { name, to: peer.address, inwards, outwards });
     if (before === undefined) return;
@@ -233,6 +231,13 @@ export class IpsecMeans implements EncryptionMeans {
     // Policies name the address of the node.
     for (const [address, owner] of this.#policies)
       if (owner === nodeId) this.#policies.delete(address);
+  }
+
+  /** Keeps associations of an earlier process. Each serves once: what comes later with its name is a new one. */
+  #continue(ids: readonly AssociationId[]): void {
+    const names = new Set(ids.map(nameOf));
+    this.#old = this.#old.filter(({ id }) => !names.has(nameOf(id)));
+    this.#earlier = new Set([...(this.#earlier ?? [])].filter((name) => !names.has(name)));
   }
 
   #putPolicies(address: IpAddress, nodeId: string): void {
@@ -301,26 +306,6 @@ export class IpsecMeans implements EncryptionMeans {
   #list(type: number): readonly Buffer[] {
     return this.#netlink!.request({ type, flags: NLM_F_DUMP, payload: Buffer.alloc(0) });
   }
-
-  async #isDeviceThere(): Promise<boolean> {
-    const text = await this.#kernel.run('ip', words`-j link show type xfrm`);
-    const links = text.trim() === '' ? [] : (JSON.parse(text) as { ifname?: string }[]);
-    return links.some(({ ifname }) => ifname === IPSEC_DEVICE);
-  }
-
-  async #batch(commands: readonly Line[]): Promise<void> {
-    await this.#kernel.run('ip', ['-batch', '-'], `${commands.join('\n')}\n`);
-  }
-}
-
-/** @throws NetlinkError when the kernel has no such association */
-function probeAlgorithm(netlink: NetlinkSocket): void {
-  const from = parseIpAddress(PROBE_ENDS.from)!;
-  const to = parseIpAddress(PROBE_ENDS.to)!;
-  const key = new Uint8Array(ESP_KEY_BYTES);
-  const association = { from, to, spi: PROBE_SPI, key, interfaceId: PROBE_INTERFACE_ID };
-  netlink.request({ type: XFRM.newAssociation, payload: newAssociation(association) });
-  netlink.request({ type: XFRM.deleteAssociation, payload: deleteAssociation(association) });
 }
 
 function nameOf({ to, spi }: AssociationId): string {

@@ -48,5 +48,7 @@ export async function openEncryption(options: OpenEncryptionOptions): Promise<Tr
   );
   const hasIpsec = means.some(({ name }) => name === 'ipsec');
   const wall = new ClearWall({ kernel, nft, logger, hasIpsec });
-  return new EncryptedTunnel({ means, wall, keys, newEpoch, logger });
+  const epochs = await Promise.all(means.map((one) => one.earlierEpoch(keys)));
+  const epoch = epochs.find((one) => one !== undefined) ?? newEpoch();
+  return new EncryptedTunnel({ means, wall, keys, epoch, newEpoch, logger });
 }

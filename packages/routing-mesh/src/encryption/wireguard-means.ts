@@ -25,6 +25,7 @@ import { divideChanges, NOBODY, type PlannedPeer, planPeers } from './wireguard-
 export class WireguardMeans implements EncryptionMeans {
   readonly name = 'wireguard';
   readonly device = WIREGUARD_DEVICE;
+  readonly needsEpoch = false;
   readonly #kernel: Kernel;
   readonly #logger: Logger;
   /** UDP, the same on all nodes. */
@@ -48,6 +49,11 @@ export class WireguardMeans implements EncryptionMeans {
     } catch (error) {
       return (error as Error).message;
     }
+  }
+
+  /** The kernel counts by itself. */
+  async earlierEpoch(): Promise<undefined> {
+    return undefined;
   }
 
   async start(own: EncryptedSelf): Promise<void> {
