@@ -4,6 +4,7 @@ import type { Node, Task } from '@swarm/api';
 import test, { type ExecutionContext } from 'ava';
 import {
   Cluster,
+  failuresOf,
   type Host,
   Lab,
   type LoadResult,
@@ -153,7 +154,7 @@ function unseen(t: ExecutionContext, { clear, sealed, packets, load }: Watched):
 function noneFailed(t: ExecutionContext, watch: Watched): void {
   unseen(t, watch);
   t.true(watch.load.requests > 3);
-  t.is(watch.load.failures, 0, JSON.stringify(watch.load.errors));
+  t.is(watch.load.failures, 0, failuresOf(watch.load));
 }
 
 async function nodeOf(name: string): Promise<Node> {
