@@ -76,8 +76,12 @@ export class WireguardMeans implements EncryptionMeans {
     const owners = new Map<TunnelKey, string>();
     const wanted = new Map<TunnelKey, PlannedPeer>();
     // A node that says another's key takes nothing from that one.
-    const hasKept = ([nodeId, { publicKey }]: [string, EncryptedPeer]): boolean =>
-      this.#owners.get(publicKey) === nodeId;
+    const hasKept = ([nodeId, { publicKey, peer }]: [string, EncryptedPeer]): boolean => {
+      const owner = this.#owners.get(publicKey);
+      if (owner !== undefined) return owner === nodeId;
+      // Of an earlier process, only its address is known.
+      return this.#held.get(publicKey)?.endpoint?.address === peer.address;
+    };
     const inOrder = [...peers].sort((a, b) => Number(hasKept(b)) - Number(hasKept(a)));
     for (const [nodeId, { publicKey, peer, addresses }] of inOrder) {
       const owner = owners.get(publicKey);
