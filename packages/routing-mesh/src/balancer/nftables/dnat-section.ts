@@ -1,32 +1,25 @@
 import type { PortKey } from '@swarm/api';
-import {
-  FIRST_ENDPOINT_ID,
-  LAST_ENDPOINT_ID,
-  type TableFamily,
-  TUNNEL_DEVICE,
-} from '../../layout.js';
+import { FIRST_ENDPOINT_ID, LAST_ENDPOINT_ID, type TableFamily } from '../../layout.js';
 import type { ElementChanges } from '../../table/element-changes.js';
 import { chainText } from '../../table/ruleset.js';
 import type { SectionRules, TablePlace, TableSection } from '../../table/table-section.js';
 import { MAGLEV_PLACES } from '../maglev.js';
+import { closedPorts, portSet, PUBLISHED_V4, PUBLISHED_V6 } from './closed-ports.js';
 import type { ModelPort, PortChange } from './model.js';
 import { changePort } from './port-changes.js';
+import { clientSets, DYNAMIC, forgive } from './refusals.js';
 import { SLOT_OFFSETS } from './slot-offsets.js';
 import { SLOT_CLASSES, SLOT_COUNTS } from './slots.js';
 
 /** How long an endpoint that refused or did not answer gets no new connections while there are others. */
 const SUSPECT_S = 5;
-/** How long a client's refused attempts are counted; the third one gets the refusal. */
-const TRIED_S = 10;
 /** A second SYN of one connection within this time means that the endpoint of the first did not answer. */
 const ATTEMPT_MS = 1500;
 /** Of the hash of a client's address: all nodes must have the same. */
 const CLIENT_SEED = 0x73776172;
 /** Draws of an endpoint before taking one although it is suspected. */
 const DRAWS = 5;
-/** Limits how much kernel memory a flood of refused connections can take. */
-const DYNAMIC_SET_SIZE = 65535;
-const DYNAMIC = `size ${DYNAMIC_SET_SIZE}; flags dynamic,timeout;`;
+const SUSPECT = `add @suspects { ct mark timeout ${SUSPECT_S}s } `;
 
 /**
  * The table's part for published ports. No rule names a service: only set elements change with services.
@@ -62,22 +55,14 @@ export class DnatSection implements TableSection {
 
   rules({ ingressNetwork, family }: TablePlace): SectionRules {
     const inV6 = (...lines: readonly string[]) => (family === 'inet' ? lines : []);
-    const published = 'fib daddr type local meta l4proto . th dport';
-    const v4 = `meta nfproto ipv4 ${published}`;
-    const v6 = `meta nfproto ipv6 ${published}`;
+    const closed = closedPorts(family);
     const refused =
       'ct direction reply ct status dnat tcp flags & (rst|fin|syn) == rst ct status ! assured ct mark @multi jump refused';
     const drawn = drawChains(family);
     return {
-      sets: [...SETS, ...inV6(...SETS_V6)],
+      sets: [...closed.sets, ...SETS, ...inV6(...SETS_V6)],
       chains: [
-        chainText('admit', [`${v4} @closed goto refuse`, ...inV6(`${v6} @closed_v6 goto refuse`)]),
-        chainText('refuse', [
-          'meta l4proto tcp reject with tcp reset',
-          family === 'inet'
-            ? 'reject with icmpx port-unreachable'
-            : 'reject with icmp port-unreachable',
-        ]),
+        closed.chains,
         ...inV6(
           chainText('silent_v6', SUSPECT_SILENT_V6),
           ...ENTRIES_V6.map(([set, draw]) =>
@@ -94,21 +79,20 @@ export class DnatSection implements TableSection {
         ]),
         chainText('refused', [
           ...inV6('meta nfproto ipv6 goto refused_v6'),
-          ...forgive('ip', 'tried_once', 'tried_twice'),
+          ...forgive('ip', 'tried_once', 'tried_twice', SUSPECT),
         ]),
-        ...inV6(chainText('refused_v6', forgive('ip6', 'tried_once_v6', 'tried_twice_v6'))),
+        ...inV6(
+          chainText('refused_v6', forgive('ip6', 'tried_once_v6', 'tried_twice_v6', SUSPECT)),
+        ),
       ].join(''),
       rules: {
-        origin: [`iifname != { "${TUNNEL_DEVICE}", "lo" } ct state new jump admit`],
-        origin_local: [
-          'ip daddr != 127.0.0.0/8 ct state new jump admit',
-          ...inV6('ip6 daddr != ::1 ct state new jump admit'),
-        ],
+        origin: closed.origin,
+        origin_local: closed.originLocal,
         dispatch: [
           SUSPECT_SILENT,
-          `${v4} @sticky goto draw_client`,
-          ...SLOT_CLASSES.map((kind) => `${v4} @${kind} goto draw_${kind}_1`),
-          ...inV6(...ENTRIES_V6.map(([set]) => `${v6} @${set} goto enter_${set}`)),
+          `${PUBLISHED_V4} @sticky goto draw_client`,
+          ...SLOT_CLASSES.map((kind) => `${PUBLISHED_V4} @${kind} goto draw_${kind}_1`),
+          ...inV6(...ENTRIES_V6.map(([set]) => `${PUBLISHED_V6} @${set} goto enter_${set}`)),
         ],
         forwarded: [refused],
         received: [refused],
@@ -127,7 +111,7 @@ export class DnatSection implements TableSection {
 }
 
 const SETS: readonly string[] = [
-  ...[...SLOT_CLASSES, 'closed', 'sticky'].map(portSet),
+  ...[...SLOT_CLASSES, 'sticky'].map(portSet),
   'map slots { type inet_proto . inet_service . mark : mark; }',
   'map endpoints { type mark : ipv4_addr . inet_service; }',
   'set multi { type mark; }',
@@ -137,24 +121,12 @@ const SETS: readonly string[] = [
 ];
 
 const SETS_V6: readonly string[] = [
-  ...[...SLOT_CLASSES, 'closed', 'sticky'].map((name) => portSet(`${name}_v6`)),
+  ...[...SLOT_CLASSES, 'sticky'].map((name) => portSet(`${name}_v6`)),
   ...[...SLOT_CLASSES, 'sticky'].map((name) => portSet(`${name}_own`)),
   'map endpoints_v6 { type mark : ipv6_addr . inet_service; }',
   ...clientSets('ipv6_addr', '_v6'),
   `map attempts_v6 { type mark : mark; ${DYNAMIC} }`,
 ];
-
-function portSet(name: string): string {
-  return `set ${name} { type inet_proto . inet_service; }`;
-}
-
-/** What is remembered of clients for seconds. */
-function clientSets(type: string, suffix: string): readonly string[] {
-  return [
-    `set tried_once${suffix} { type ${type} . inet_service; ${DYNAMIC} }`,
-    `set tried_twice${suffix} { type ${type} . inet_service; ${DYNAMIC} }`,
-  ];
-}
 
 const SUSPECT_SILENT = `meta l4proto tcp meta mark set ip saddr . tcp sport . tcp dport map @attempts add @suspects { meta mark timeout ${SUSPECT_S}s }`;
 
@@ -198,17 +170,6 @@ function lead(ip: 'ip' | 'ip6', endpoints: string): string[] {
     (protocol) =>
       `meta nfproto ${nfproto} meta l4proto ${protocol} dnat ${ip} addr . port to ct mark map @${endpoints}`,
   );
-}
-
-/** A client that is refused tries again, twice in a while; then it hears of it. */
-function forgive(ip: 'ip' | 'ip6', once: string, twice: string): readonly string[] {
-  const client = `${ip} daddr . tcp dport`;
-  const suspect = `add @suspects { ct mark timeout ${SUSPECT_S}s }`;
-  return [
-    `${client} @${twice} return`,
-    `${client} @${once} add @${twice} { ${client} timeout ${TRIED_S}s } ${suspect} drop`,
-    `add @${once} { ${client} timeout ${TRIED_S}s } ${suspect} drop`,
-  ];
 }
 
 interface Chain {
