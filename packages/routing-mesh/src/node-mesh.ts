@@ -238,6 +238,7 @@ export class NodeMesh implements Mesh {
           members: membersByAddress(state?.members.values() ?? []),
         },
         await this.#parts.transaction.describe(),
+        this.#parts.balancer.balancing,
       ),
     }));
   }
@@ -337,7 +338,7 @@ export class NodeMesh implements Mesh {
     const { tunnel, encryption, links, balancer, names, overlay, transaction } = this.#parts;
     await this.#changes.run(async () => {
       this.#isOver = true;
-      await balancer.close();
+      await balancer.close({ keep });
       await names.close({ keep });
       await overlay.close({ keep });
       await encryption.close({ keep });
@@ -380,6 +381,7 @@ export class NodeMesh implements Mesh {
     }
     if (isRepaired || tunnel.isRetryDue) await this.#holder.holdAgain();
     if (await transaction.repair()) await balancer.settle({ isUnsure: true });
+    await balancer.repair();
   }
 }
 

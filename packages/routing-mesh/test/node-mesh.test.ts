@@ -395,7 +395,7 @@ test('the check repairs what was damaged or rejected', async (t) => {
     await clock.until(() => clock.pending > 2, 'the check is done');
     return fake.take();
   };
-  t.deepEqual(await check(), ['tunnel.repair', 'transaction.repair']);
+  t.deepEqual(await check(), ['tunnel.repair', 'transaction.repair', 'balancer.repair']);
   fake.isDamaged = true;
   t.true((await check()).includes('tunnel.reach node1 node2'));
   fake.isDamaged = false;
@@ -405,7 +405,7 @@ test('the check repairs what was damaged or rejected', async (t) => {
   fake.wasFlushed = true;
   t.deepEqual(
     await check(),
-    ['tunnel.repair', 'transaction.repair', 'balancer.settle unsure'],
+    ['tunnel.repair', 'transaction.repair', 'balancer.settle unsure', 'balancer.repair'],
     'connections may have begun without rules',
   );
   await mesh.apply(state(2, 1, 2));

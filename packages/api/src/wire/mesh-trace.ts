@@ -1,3 +1,4 @@
+import type { MeshBackendName } from '../network/mesh-backend.js';
 import type { PortProtocol } from '../objects/service.js';
 
 /** Asks a node where its rules lead a new connection. */
@@ -32,7 +33,7 @@ export interface MeshTraceOutcome {
 /** A node's answer, from what it last wrote to its kernel. */
 export interface MeshTrace {
   readonly NodeID: string;
-  readonly Backend: 'nftables' | 'userspace';
+  readonly Backend: MeshBackendName;
   /** Of the state that it holds. */
   readonly Generation: number;
   /** Whether the kernel still has the rules that the node wrote. Absent without rules. */

@@ -3,6 +3,7 @@ import type { CheckedPeer, CheckedPort } from '../checked.js';
 import type { FoundLink } from '../links/task-links.js';
 import type { TaskId } from '../layout.js';
 import type { HostPort } from '../mesh.js';
+import type { Balancing } from '../trace/packet.js';
 
 /** The part of a state that a balancer gets. */
 export interface BalancerSlice {
@@ -79,9 +80,22 @@ export interface LoadBalancer {
    */
   readonly unserved: ReadonlyMap<PortKey, string>;
 
+  /** For the tracer: what it does with packets that the table only marks. */
+  readonly balancing?: Balancing;
+
   /** Tries again to open those. */
   retry(): Promise<void>;
 
-  /** Accepts no more clients. Ends what lives in this process; the transaction removes the rest. */
-  close(): Promise<void>;
+  /**
+   * Restores what somebody changed of what the balancer wrote by itself; the transaction restores the rest. Also removes
+   * what had to stay for connections that have ended.
+   * @returns whether somebody had changed something
+   */
+  repair(): Promise<boolean>;
+
+  /**
+   * Accepts no more clients. Ends what lives in this process; the transaction removes the rest.
+   * @param options `keep` leaves the kernel as it is
+   */
+  close(options: { readonly keep: boolean }): Promise<void>;
 }

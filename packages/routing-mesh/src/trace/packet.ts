@@ -45,3 +45,21 @@ export interface TraceHost {
   /** The address that a packet gets that is masqueraded out of the device. */
   addressOf(device: string): IpAddress | undefined;
 }
+
+/** One of the places that a balancer outside the packet filter may choose. */
+export interface BalancedPlace {
+  readonly address: IpAddress;
+  readonly port: number;
+  /** Of new connections: 0 to 1. */
+  readonly share: number;
+}
+
+/** What IPVS does with a packet that would be delivered to a program of this host. */
+export interface Balance {
+  /** How it chose, for people. */
+  readonly text: string;
+  readonly places: readonly BalancedPlace[];
+}
+
+/** Says what IPVS does with a packet; undefined when it is none of its. */
+export type Balancing = (packet: Packet) => Balance | undefined;

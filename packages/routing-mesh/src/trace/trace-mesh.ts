@@ -9,7 +9,7 @@ import {
 import type { CheckedEndpoint } from '../checked.js';
 import { TASK_LINK_PREFIX, TUNNEL_DEVICE } from '../layout.js';
 import type { TableDescription } from '../table/transaction.js';
-import type { Packet } from './packet.js';
+import type { Balancing, Packet } from './packet.js';
 import { NftRuleset } from './ruleset.js';
 import { OUTSIDE, PlacedHost, type TracePlace } from './trace-place.js';
 import { reasonOf } from './trace-reason.js';
@@ -20,12 +20,14 @@ const CLIENT_PORT = 40_000;
 
 /**
  * Where this node leads a new connection.
+ * @param balancing what IPVS does with packets that the table marks
  * @throws RangeError for a query that it cannot answer; the message says what to do
  */
 export function traceMesh(
   query: MeshTraceQuery,
   place: TracePlace,
   description: TableDescription | undefined,
+  balancing?: Balancing,
 ): Pick<MeshTrace, 'TableAsWritten' | 'Outcomes'> {
   const from = addressOf(query.from);
   const to = addressOf(query.to);
@@ -52,7 +54,7 @@ export function traceMesh(
     mark: 0,
     flow: { state: 'new', direction: 'original', status: [], mark: 0 },
   };
-  const outcomes = new PacketTracer(ruleset, host).trace(packet);
+  const outcomes = new PacketTracer(ruleset, host, balancing).trace(packet);
   return {
     TableAsWritten: description.isAsWritten,
     Outcomes: outcomes.map((outcome) => shown(outcome, host)),

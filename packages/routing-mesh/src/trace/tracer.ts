@@ -1,5 +1,5 @@
 import type { IpAddress } from '@swarm/api';
-import type { Packet, TraceHost } from './packet.js';
+import type { Balancing, Packet, TraceHost } from './packet.js';
 import type { Chain, Hook } from './rule.js';
 import { type Lead, runRule } from './rule-runner.js';
 import type { NftRuleset, NftTable } from './ruleset.js';
@@ -47,8 +47,10 @@ export class PacketTracer {
     readonly { readonly table: NftTable; readonly chain: Chain; readonly hook: Hook }[]
   >;
   readonly #host: TraceHost;
+  readonly #balancing: Balancing;
 
-  constructor(ruleset: NftRuleset, host: TraceHost) {
+  /** @param balancing what happens to packets between delivery and the program */
+  constructor(ruleset: NftRuleset, host: TraceHost, balancing: Balancing = () => undefined) {
     const names = ['prerouting', 'input', 'forward', 'output', 'postrouting'] as const;
     const bases = ruleset.tables.flatMap((table) =>
       [...table.chains.values()].flatMap((chain) =>
@@ -64,6 +66,7 @@ export class PacketTracer {
       ]),
     );
     this.#host = host;
+    this.#balancing = balancing;
   }
 
   /** @param packet as it comes in, or as a program of this host sends it */
@@ -78,7 +81,7 @@ export class PacketTracer {
       if (outInterface === 'local') {
         const received =
           inInterface === undefined ? [world] : this.#hook('input', [world], outcomes);
-        outcomes.push(...received.map((each) => outcome(each, { kind: 'local' })));
+        for (const each of received) this.#deliver(each, outcomes);
         continue;
       }
       const forwarded =
@@ -88,6 +91,33 @@ export class PacketTracer {
       }
     }
     return joined(outcomes);
+  }
+
+  /** To a program of this host, unless IPVS leads it elsewhere: then as if this host had sent it. */
+  #deliver(world: World, outcomes: TraceOutcome[]): void {
+    const balance = this.#balancing(world.packet);
+    if (balance === undefined) {
+      outcomes.push(outcome(world, { kind: 'local' }));
+      return;
+    }
+    const step = { table: 'IPVS', chain: 'IPVS', rule: 0, text: balance.text };
+    const { inInterface: _, ...packet } = world.packet;
+    const led = balance.places.map(({ address, port, share }) => ({
+      ...world,
+      probability: world.probability * share,
+      steps: [...world.steps, step],
+      // No chain that translates is asked about it any more.
+      dnat: { address, port },
+      packet: { ...packet, destination: address, destinationPort: port },
+    }));
+    if (led.length === 0) {
+      const refusal = { kind: 'rejected', answer: 'icmp port-unreachable' } as const;
+      outcomes.push(outcome({ ...world, steps: [...world.steps, step] }, refusal));
+    }
+    const passed = this.#hook('output', this.#routed(led, outcomes), outcomes);
+    for (const sent of this.#hook('postrouting', passed, outcomes)) {
+      outcomes.push(outcome(sent, { kind: 'sent', device: sent.packet.outInterface! }));
+    }
   }
 
   #routed(worlds: readonly World[], outcomes: TraceOutcome[]): World[] {

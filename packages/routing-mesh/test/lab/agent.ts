@@ -379,7 +379,7 @@ const handlers: Handlers = {
   probeConnections: (task) => parts.probe.connections(task),
   probeListens: (task) => parts.probe.listens(task),
   async closeParts() {
-    await parts.balancer.close();
+    await parts.balancer.close({ keep: false });
     await parts.links.retain(new Set());
     await parts.transaction.close({ keep: false });
   },

@@ -106,6 +106,10 @@ export class FakeParts {
       unserved: this.unserved,
       retry: () => this.#call('balancer.retry'),
       cut: (addresses) => this.#call(`balancer.cut ${addresses.join(' ')}`),
+      repair: async () => {
+        await this.#call('balancer.repair');
+        return false;
+      },
       close: () => this.#call('balancer.close'),
     },
     overlay: {

@@ -29,7 +29,6 @@ import { hasGone } from '../gone-peer.js';
 import { ipv4Address } from '../listening-address.js';
 import type { BalancerSlice, LoadBalancer, LocalTask } from '../load-balancer.js';
 import { Conntrack, type Flow } from './conntrack.js';
-import type { DnatSection } from './dnat-section.js';
 import type { HostPorts, HostPortSection } from './host-port-section.js';
 import type { ListenedPort, LoopbackListeners } from './loopback-listeners.js';
 import { Model, type ModelPort, type PortChange } from './model.js';
@@ -44,11 +43,17 @@ import { MAX_ENDPOINTS_PER_PORT } from './slots.js';
 const ON_LOOPBACK =
   'a program of this host has it on 127.0.0.1 or IPv6; the other addresses of this node are served';
 
+/** What leads clients of published ports, in the table or by it. */
+export interface PortSection {
+  follow(model: Model): void;
+}
+
 export interface NftablesBalancerOptions {
   readonly kernel: Kernel;
   readonly table: MeshTable;
-  /** Two sections of that table. */
-  readonly ports: DnatSection;
+  /** Told what the state makes of published ports. */
+  readonly ports: PortSection;
+  /** A section of that table. */
   readonly hostPorts: HostPortSection;
   readonly loopback: LoopbackListeners;
   readonly ingressNetwork: SubnetText;
@@ -218,6 +223,10 @@ export class NftablesBalancer implements LoadBalancer {
 
   async retry(): Promise<void> {
     await this.#options.loopback.retry();
+  }
+
+  async repair(): Promise<boolean> {
+    return false;
   }
 
   close(): Promise<void> {

@@ -143,6 +143,10 @@ export class UserspaceBalancer implements LoadBalancer {
     await this.#follow([...this.#failed.keys()]);
   }
 
+  async repair(): Promise<boolean> {
+    return false;
+  }
+
   async close(): Promise<void> {
     for (const proxy of [...this.#proxies.values(), ...this.#draining]) await proxy.close();
     this.#proxies.clear();
