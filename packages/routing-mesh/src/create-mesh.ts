@@ -1,10 +1,12 @@
-import { Subnet } from '@swarm/api';
+import { type Logger, Subnet } from '@swarm/api';
 import { subnetText } from './address.js';
+import { IpvsSocket } from './balancer/ipvs/ipvs-socket.js';
 import { openEncryption } from './encryption/open-encryption.js';
+import type { Kernel } from './kernel/kernel.js';
 import { openPacketFilter } from './kernel/open-packet-filter.js';
 import { DEFAULT_DATA_PATH_PORT, DEFAULT_INGRESS_NETWORK } from './layout.js';
 import type { Mesh, MeshOptions } from './mesh.js';
-import { nftablesParts, userspaceParts } from './mesh-parts.js';
+import { ipvsParts, nftablesParts, userspaceParts } from './mesh-parts.js';
 import { NodeMesh } from './node-mesh.js';
 
 const DEFAULT_CHECK_INTERVAL_MS = 15_000;
@@ -16,7 +18,7 @@ const DATA_PATH_PORT_MAX = 49_151;
 
 /**
  * Chooses a backend and composes the mesh; changes nothing on the host before `start`.
- * @throws when `nftables` is requested and cannot work; the message says why
+ * @throws when `nftables` or `ipvs` is requested and cannot work; the message says why
  * @example
  * const mesh = await createMesh({
  *   backend: 'auto', kernel: systemKernel(), sockets: systemSockets(), random: Math.random, logger, clock,
@@ -49,14 +51,48 @@ export async function createMesh(options: MeshOptions): Promise<Mesh> {
       const checkIntervalMs = options.checkIntervalMs ?? DEFAULT_CHECK_INTERVAL_MS;
       const { nft, family } = opened;
       const encryption = await openEncryption({ ...made, ...options.encryption, nft });
-      const parts = nftablesParts(made, opened, encryption);
       const hasIpv6 = family === 'inet';
+      const parts =
+        backend === 'ipvs'
+          ? ipvsParts(made, opened, await openIpvs(kernel, hasIpv6), encryption)
+          : nftablesParts(made, opened, encryption);
       return new NodeMesh({ ...common, parts, hasIpv6, checkIntervalMs });
     }
-    if (backend === 'nftables') {
-      throw new Error(`the nftables mesh cannot work on this node: ${opened.reason}`);
+    if (backend !== 'auto') {
+      throw new Error(`the ${backend} mesh cannot work on this node: ${opened.reason}`);
     }
     logger.warn({ reason: opened.reason }, 'no nftables: the mesh runs in user space');
   }
   return new NodeMesh({ ...common, parts: userspaceParts(made), hasIpv6: false });
+}
+
+/**
+ * Why a backend cannot work on this host; undefined if it can. Changes nothing.
+ * @returns the end of a sentence
+ */
+export async function meshProblem(
+  backend: MeshOptions['backend'],
+  kernel: Kernel,
+  logger: Logger,
+): Promise<string | undefined> {
+  if (backend === 'auto' || backend === 'userspace') return undefined;
+  const opened = await openPacketFilter(kernel, logger);
+  if ('reason' in opened) return opened.reason;
+  opened.nft.close();
+  if (backend === 'nftables') return undefined;
+  try {
+    (await IpvsSocket.open(kernel, opened.family === 'inet')).close();
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+async function openIpvs(kernel: Kernel, hasIpv6: boolean): Promise<IpvsSocket> {
+  try {
+    return await IpvsSocket.open(kernel, hasIpv6);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new Error(`the ipvs mesh cannot work on this node: ${reason}`, { cause: error });
+  }
 }

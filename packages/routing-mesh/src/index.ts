@@ -1,4 +1,4 @@
-export { createMesh } from './create-mesh.js';
+export { createMesh, meshProblem } from './create-mesh.js';
 export { parseTunnelKey, type TunnelKeyPair } from './encryption/keys.js';
 export type { Kernel } from './kernel/kernel.js';
 export type { Sockets } from './kernel/sockets.js';

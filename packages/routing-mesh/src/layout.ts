@@ -86,6 +86,14 @@ export const PEER_MARK_MASK = 2 ** MARK_BITS - 2 ** ENDPOINT_MARK_BITS;
 /** Endpoint ids in connection marks: the lower bits; below the first are slot numbers. */
 export const FIRST_ENDPOINT_ID = 0x1000;
 export const LAST_ENDPOINT_ID = 2 ** (ENDPOINT_MARK_BITS - 1) - 1;
+/**
+ * Marks of published ports that IPVS balances: an upper part of the endpoint ids, which that backend does not use. Bits
+ * 16 and 17 are the protocol, those below the port. IPVS services with these marks are ours, all others are not.
+ */
+export const FIRST_IPVS_MARK = 0x40000;
+export const LAST_IPVS_MARK = 0x6ffff;
+/** Of services made and removed at once, to see what the kernel has. */
+export const IPVS_PROBE_MARK = LAST_IPVS_MARK + 1;
 /** The upper half of the ids is for tasks behind virtual addresses. */
 export const FIRST_MEMBER_ID = LAST_ENDPOINT_ID + 1;
 export const LAST_MEMBER_ID = 2 ** ENDPOINT_MARK_BITS - 1;

@@ -1,10 +1,15 @@
 import type { Clock, Logger } from '@swarm/api';
 import type { SubnetText } from './address.js';
 import type { LoadBalancer } from './balancer/load-balancer.js';
+import { IpvsBalancer } from './balancer/ipvs/ipvs-balancer.js';
+import { IpvsSection } from './balancer/ipvs/ipvs-section.js';
+import { IpvsServices } from './balancer/ipvs/ipvs-services.js';
+import { IpvsSettings } from './balancer/ipvs/ipvs-settings.js';
+import type { IpvsSocket } from './balancer/ipvs/ipvs-socket.js';
 import { DnatSection } from './balancer/nftables/dnat-section.js';
 import { HostPortSection } from './balancer/nftables/host-port-section.js';
 import { LoopbackListeners } from './balancer/nftables/loopback-listeners.js';
-import { NftablesBalancer } from './balancer/nftables/nftables-balancer.js';
+import { NftablesBalancer, type PortSection } from './balancer/nftables/nftables-balancer.js';
 import { UserspaceBalancer } from './balancer/userspace/userspace-balancer.js';
 import { noEncryption, type TrafficEncryption } from './encryption/traffic-encryption.js';
 import { type AccessGuard, NftablesGuard, noAccessGuard } from './guard/access-guard.js';
@@ -34,6 +39,7 @@ import { ProcPrograms } from './programs/proc-programs.js';
 import type { SocketProbe } from './probe/socket-probe.js';
 import { IPV4, IPV6 } from './table/family.js';
 import { MeshTable } from './table/mesh-table.js';
+import type { TableSection } from './table/table-section.js';
 import { noTransaction, type Transaction } from './table/transaction.js';
 import { PeerSection } from './tunnel/peer-section.js';
 import { noTunnel, type Tunnel } from './tunnel/tunnel.js';
@@ -69,16 +75,48 @@ export interface PartOptions {
   readonly udpIdleMs: number;
 }
 
-/** Everything in the kernel. */
+/** The packet filter that the parts write to. */
+export interface OpenedFilter {
+  readonly nft: Nft;
+  readonly family: TableFamily;
+}
+
+/** Everything in the kernel's packet filter. */
 export function nftablesParts(
   options: PartOptions,
-  { nft, family }: { readonly nft: Nft; readonly family: TableFamily },
+  filter: OpenedFilter,
   encryption = noEncryption('it has no key'),
 ): MeshParts {
+  const ports = new DnatSection();
+  return kernelParts(options, filter, encryption, ports).parts;
+}
+
+/** The same, but IPVS balances published ports. */
+export function ipvsParts(
+  options: PartOptions,
+  filter: OpenedFilter,
+  socket: IpvsSocket,
+  encryption = noEncryption('it has no key'),
+): MeshParts {
+  const section = new IpvsSection();
+  const { parts, table, common } = kernelParts(options, filter, encryption, section);
+  const { kernel, logger, ingressNetwork } = options;
+  const services = new IpvsServices(socket, { hasIpv6: filter.family === 'inet' });
+  const settings = new IpvsSettings(kernel, socket);
+  const own = { socket, services, settings, section, common, table };
+  const balancer = new IpvsBalancer({ kernel, ingressNetwork, logger, ...own });
+  return { ...parts, backend: 'ipvs', balancer };
+}
+
+function kernelParts(
+  options: PartOptions,
+  { nft, family }: OpenedFilter,
+  encryption: TrafficEncryption,
+  ports: TableSection & PortSection,
+): { parts: MeshParts; table: MeshTable; common: NftablesBalancer } {
   const { kernel, ingressNetwork, dataPathPort, logger, clock, resolver } = options;
   const hostPorts = new HostPortSection();
   const peers = new PeerSection();
-  const ports = new DnatSection();
   const walls = new Map([IPV4, IPV6].map((family) => [family, new WallSection(family)]));
   const vips = new Map([IPV4, IPV6].map((family) => [family, new VipSection(family)]));
   const guards = new Map([IPV4, IPV6].map((family) => [family, new GuardSection(family)]));
@@ -104,7 +142,11 @@ export function nftablesParts(
     logger,
   });
   const loopback = new LoopbackListeners(options);
-  return {
+  const hasIpv6 = family === 'inet';
+  const common = new NftablesBalancer({
+    ...{ kernel, table, ports, hostPorts, loopback, ingressNetwork, hasIpv6, logger },
+  });
+  const parts: MeshParts = {
     backend: 'nftables',
     tunnel: new VxlanTunnel({
       kernel,
@@ -112,20 +154,11 @@ export function nftablesParts(
       clock,
       port: dataPathPort,
       section: peers,
-      hasIpv6: family === 'inet',
+      hasIpv6,
     }),
     paths: new ProbedPaths(options),
     links: new VethLinks({ kernel, logger }),
-    balancer: new NftablesBalancer({
-      kernel,
-      table,
-      ports,
-      hostPorts,
-      loopback,
-      ingressNetwork,
-      hasIpv6: family === 'inet',
-      logger,
-    }),
+    balancer: common,
     encryption,
     overlay: new NftablesOverlays({ kernel, logger, ingressNetwork, walls, vips, encryption }),
     guard: new NftablesGuard({ run: kernel.run, logger, sections: guards, family }),
@@ -134,6 +167,7 @@ export function nftablesParts(
     programs: new ProcPrograms({ kernel, logger }),
     transaction: table,
   };
+  return { parts, table, common };
 }
 
 /** Everything in this process. */

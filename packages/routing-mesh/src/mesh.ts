@@ -215,7 +215,7 @@ export interface Mesh {
 }
 
 export interface MeshOptions {
-  /** `auto`: nftables with root if the kernel has it, else userspace. */
+  /** `auto`: nftables with root if the kernel has it, else userspace; ipvs only when it is asked for. */
   readonly backend: 'auto' | MeshBackendName;
   /** UDP port of the tunnel, 1024–49151, the same on all nodes. Default 4789. */
   readonly dataPathPort?: number;

@@ -8,7 +8,7 @@ import { PartsLab } from './lab/parts-lab.js';
 const problem = labProblem();
 
 if (problem === undefined) {
-  const opened = balancerContract(() => PartsLab.nftables('c'));
+  const opened = balancerContract(() => PartsLab.kernel('c', 'nftables'));
   linksContract(opened);
   probeContract(opened);
 

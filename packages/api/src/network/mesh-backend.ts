@@ -1,7 +1,10 @@
 import type { NodeDescription } from '../objects/node.js';
 
-/** What can carry the mesh of a node: its kernel, or proxies of the daemon. */
-export type MeshBackendName = 'nftables' | 'userspace';
+/**
+ * What can carry the mesh of a node: its kernel, where the packet filter or IPVS balances published ports, or proxies of
+ * the daemon.
+ */
+export type MeshBackendName = 'nftables' | 'ipvs' | 'userspace';
 
 /**
  * Whether packets for the node's tasks come through a tunnel. Without one, tasks share the host's network

@@ -45,8 +45,8 @@ export const DAEMON_FLAGS: Flags = {
   },
   mesh: {
     type: 'string',
-    about: 'routing mesh: auto, nftables or userspace',
-    choices: ['auto', 'nftables', 'userspace'],
+    about: 'routing mesh: auto, nftables, ipvs or userspace',
+    choices: ['auto', 'nftables', 'ipvs', 'userspace'],
     default: 'auto',
   },
   'mesh-bind': { type: 'list', about: 'address the userspace mesh listens on (default: all)' },

@@ -3,13 +3,14 @@ import {
   defaultSocket,
   labelNameProblem,
   labelValueProblem,
+  type MeshBackendName,
   parseIpAddress,
   UsageError,
 } from '@swarm/api';
 import type { GivenAddresses } from '../membership/address-origins.js';
 
 export type RuntimeChoice = 'auto' | 'docker' | 'process';
-export type MeshChoice = 'auto' | 'nftables' | 'userspace';
+export type MeshChoice = 'auto' | MeshBackendName;
 
 export const DEFAULT_ENGINE_SOCKET = '/var/run/docker.sock';
 
@@ -49,7 +50,7 @@ export function daemonOptions(
     dataRoot: given.text('data-root') ?? defaultDataRoot(env, uid),
     socket: given.text('socket') ?? defaultSocket(env, uid).socketPath,
     runtime: given.oneOf('runtime', ['auto', 'docker', 'process'], 'auto'),
-    mesh: given.oneOf('mesh', ['auto', 'nftables', 'userspace'], 'auto'),
+    mesh: given.oneOf('mesh', ['auto', 'nftables', 'ipvs', 'userspace'], 'auto'),
     engineSocket: engineSocket(given.text('engine')),
     cgroupParent: cgroupName(given.text('cgroup-parent')),
     logLevel: given.oneOf('log-level', ['debug', 'info', 'warn', 'error'], 'info'),

@@ -1,4 +1,4 @@
-import { PEER_MARK_MASK } from '../layout.js';
+import { FIRST_IPVS_MARK, LAST_IPVS_MARK, PEER_MARK_MASK } from '../layout.js';
 import type { ElementChanges } from '../table/element-changes.js';
 import { type Family, only } from '../table/family.js';
 import { chainText } from '../table/ruleset.js';
@@ -23,6 +23,7 @@ export const REFUSED_SET = 'guard_refused';
  * - What is left is counted and refused. A new connection is told that the port is unreachable, which no node takes
  *   for the refusal of one member that others may not share. A refusal to a client of another node has to go back
  *   through that one, as replies do: `origin_local` marks it, and the kernel routes it again.
+ * - Clients whom IPVS leads to a task here come by `origin_local` too, as if this host had sent their packets.
  */
 export class GuardSection implements TableSection {
   readonly #family: Family;
@@ -55,7 +56,8 @@ export class GuardSection implements TableSection {
     const to = `${ip} daddr . meta l4proto . th dport`;
     const port = 'inet_proto . inet_service';
     const unreachable = version === 4 ? 'icmp port-unreachable' : 'icmpv6 port-unreachable';
-    const mask = `0x${PEER_MARK_MASK.toString(16)}`;
+    const mask = hex(PEER_MARK_MASK);
+    const ipvs = `${hex(FIRST_IPVS_MARK)}-${hex(LAST_IPVS_MARK)}`;
     return {
       sets: [
         `set guarded { type ${type}; }`,
@@ -89,6 +91,7 @@ export class GuardSection implements TableSection {
       rules: {
         forwarded: [`ct direction original ${ip} daddr @guarded jump guard`],
         origin_local: [
+          `ct direction original ct mark ${ipvs} ${ip} daddr @guarded fib saddr type != local jump guard`,
           `ct direction reply ${ip} saddr @guarded ct mark & ${mask} != 0 meta mark set ct mark`,
           `${ours}ct direction reply ct state related ct mark & ${mask} != 0 meta mark set ct mark`,
         ],
@@ -99,3 +102,7 @@ export class GuardSection implements TableSection {
 }
 
 const NONE: ReadonlyMap<string, string> = new Map();
+
+function hex(value: number): string {
+  return `0x${value.toString(16)}`;
+}

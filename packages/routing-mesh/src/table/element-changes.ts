@@ -36,6 +36,10 @@ export type SetName =
   | 'allowed_v6'
   | 'endpoints_v6'
   | 'host_ports_v6'
+  | 'ipvs_ports'
+  | 'ipvs_ports_v6'
+  | 'ipvs_shared'
+  | 'ipvs_before'
   | WallSetName
   | GuardSetName
   | VipSetName;

@@ -37,6 +37,10 @@ export function skeleton(
     ]),
     chain('forwarded', hook('filter', 'forward', 'filter')),
     chain('received', hook('filter', 'input', 'filter')),
+    // After IPVS, which only one backend has.
+    ...(parts.some(({ rules }) => rules.delivered !== undefined)
+      ? [chain('delivered', hook('filter', 'input', '200'))]
+      : []),
     chainText('source', [hook('nat', 'postrouting', 'srcnat'), 'jump translate_source']),
     chain('sent', hook('filter', 'postrouting', '300')),
   ];

@@ -11,6 +11,7 @@ export type RulePlace =
   | 'dispatch'
   | 'forwarded'
   | 'received'
+  | 'delivered'
   | 'translate_source'
   | 'sent';
 

@@ -52,7 +52,7 @@ export function probeContract(opened: () => PartsLab): void {
       const sockets = await host.sockets(task);
       const count = (change = {}) => agent.probeConnections({ ...sockets, ...change });
       t.is(await count(), 0);
-      const from = host.backend === 'nftables' ? host.node.agent : host.client.agent;
+      const from = host.backend !== 'userspace' ? host.node.agent : host.client.agent;
       const ids = [
         await from.open({ host: task.address, port: task.port }),
         await from.open({ host: task.address, port: task.port }),

@@ -23,6 +23,7 @@ import {
   systemSockets,
   type TaskRefusals,
 } from '../../src/index.js';
+import { IpvsSocket } from '../../src/balancer/ipvs/ipvs-socket.js';
 import { type TunnelKeyPair, parseTunnelKey } from '../../src/encryption/keys.js';
 import { type EncryptionOptions, openEncryption } from '../../src/encryption/open-encryption.js';
 import type { TrafficEncryption } from '../../src/encryption/traffic-encryption.js';
@@ -33,7 +34,7 @@ import {
   parseNetworkId,
   parseTaskId,
 } from '../../src/layout.js';
-import { type MeshParts, nftablesParts, userspaceParts } from '../../src/mesh-parts.js';
+import { ipvsParts, type MeshParts, nftablesParts, userspaceParts } from '../../src/mesh-parts.js';
 import type { NetworkView } from '../../src/overlay/network-view.js';
 import { StateReader } from '../../src/state-reader.js';
 import type { Answer, Destination, LabNetwork, LoadResult, Orders } from './protocol.js';
@@ -335,7 +336,11 @@ const handlers: Handlers = {
     } else {
       const opened = await openPacketFilter(options.kernel, logger);
       if ('reason' in opened) throw new Error(opened.reason);
-      parts = nftablesParts(options, opened);
+      const isIpvs = backend === 'ipvs';
+      const hasIpv6 = opened.family === 'inet';
+      parts = isIpvs
+        ? ipvsParts(options, opened, await IpvsSocket.open(options.kernel, hasIpv6))
+        : nftablesParts(options, opened);
     }
     reader = new StateReader({ ingress: Subnet.of(INGRESS_NETWORK), logger });
   },

@@ -36,8 +36,17 @@ export class MeshCluster {
   }
 
   /** Hosts are namespaces, joined by a bridge. */
-  static async nftables(name: string): Promise<MeshCluster> {
-    const cluster = new MeshCluster(new MeshLab(name), 'nftables');
+  static nftables(name: string): Promise<MeshCluster> {
+    return MeshCluster.#hosts(name, 'nftables');
+  }
+
+  /** The same; the kernel must have IPVS. */
+  static ipvs(name: string): Promise<MeshCluster> {
+    return MeshCluster.#hosts(name, 'ipvs');
+  }
+
+  static async #hosts(name: string, backend: MeshBackendName): Promise<MeshCluster> {
+    const cluster = new MeshCluster(new MeshLab(name), backend);
     return cluster.#start(async () => {
       for (const index of [1, 2, 3]) {
         const address = `198.18.0.${index}`;
@@ -99,7 +108,7 @@ export class MeshCluster {
   ): Promise<Task> {
     const node = this.nodes[nodeIndex - 1]!;
     const number = ++this.#taskCount;
-    const own = this.#backend === 'nftables';
+    const own = this.#backend !== 'userspace';
     const host = own
       ? await this.lab.task(`t${number}`)
       : { ...node, agent: await this.lab.agent(node.netns) };

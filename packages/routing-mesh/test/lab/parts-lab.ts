@@ -26,15 +26,15 @@ export class PartsLab {
     this.peers = [1, 2].map((index) => ({
       nodeId: `node${index}`,
       index,
-      address: backend === 'nftables' ? `198.18.0.${index}` : `127.0.2.${index}`,
+      address: backend !== 'userspace' ? `198.18.0.${index}` : `127.0.2.${index}`,
       subnet: `10.240.${index}.0/24`,
       ...(backend === 'userspace' ? { userspace: true } : {}),
     }));
   }
 
   /** The node is a namespace of its own. */
-  static async nftables(name: string): Promise<PartsLab> {
-    const made = new PartsLab(new MeshLab(name), 'nftables');
+  static async kernel(name: string, backend: 'nftables' | 'ipvs'): Promise<PartsLab> {
+    const made = new PartsLab(new MeshLab(name), backend);
     return made.#start(async () => {
       made.node = await made.lab.host('node', made.address);
       made.client = await made.lab.host('client', '198.18.0.100');
@@ -80,7 +80,7 @@ export class PartsLab {
   place(): { taskId: string; netns: string; address: string } {
     const number = ++this.#taskCount;
     const taskId = `${String(number).padStart(10, 'p')}rest`;
-    return this.backend === 'nftables'
+    return this.backend !== 'userspace'
       ? {
           taskId,
           netns: this.lab.emptyNamespace(`p${number}`),
@@ -93,7 +93,7 @@ export class PartsLab {
   async task(node: 1 | 2): Promise<PartsTask> {
     const number = ++this.#taskCount;
     const taskId = `${String(number).padStart(12, 't')}rest`;
-    const own = this.backend === 'nftables';
+    const own = this.backend !== 'userspace';
     const host = own
       ? await this.lab.task(`t${number}`)
       : { ...this.node, agent: await this.lab.agent(this.node.netns) };

@@ -5,6 +5,7 @@ import { NftRuleset, type Packet, type TraceHost, PacketTracer } from '../../src
 import { covers } from '../../src/trace/values.js';
 import { INGRESS, rawPeer } from './checked.js';
 import { fakeKernel } from './fake-kernel.js';
+import type { PaperIpvs } from './paper-ipvs.js';
 
 /** No sockets: each port is taken by someone else. */
 export const noSockets: Sockets = {
@@ -33,11 +34,15 @@ export class TracedMesh {
     this.transactions = transactions;
   }
 
-  /** @param sockets by default, none can be opened */
-  static async start(sockets: Sockets = noSockets): Promise<TracedMesh> {
+  /**
+   * @param sockets by default, none can be opened
+   * @param ipvs balances published ports, in place of the packet filter
+   */
+  static async start(sockets: Sockets = noSockets, ipvs?: PaperIpvs): Promise<TracedMesh> {
     const ruleset = new NftRuleset();
     const transactions: string[] = [];
     let made: TracedMesh | undefined;
+    const base = ipvs?.kernel();
     const kernel: Kernel = {
       ...fakeKernel(async (_, args) => {
         if (args.includes('addr'))
@@ -45,6 +50,8 @@ export class TracedMesh {
         if (args.includes('chains')) return '{"nftables":[]}';
         return args[0] === '-j' ? '[]' : '';
       }),
+      ...(base === undefined ? {} : { openNetlink: base.openNetlink }),
+      ...(base === undefined ? {} : { readFile: base.readFile, writeFile: base.writeFile }),
       packetFilters: [
         async () => ({
           kind: 'command',
@@ -63,7 +70,7 @@ export class TracedMesh {
       ],
     };
     const mesh = await createMesh({
-      backend: 'nftables',
+      backend: ipvs === undefined ? 'nftables' : 'ipvs',
       kernel,
       sockets,
       random: () => 0,

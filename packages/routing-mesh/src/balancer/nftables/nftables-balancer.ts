@@ -45,7 +45,8 @@ const ON_LOOPBACK =
 
 /** What leads clients of published ports, in the table or by it. */
 export interface PortSection {
-  follow(model: Model): void;
+  /** @param ports all of them, after the changes */
+  follow(ports: ReadonlyMap<PortKey, ModelPort>, changes: Iterable<PortChange>): void;
 }
 
 export interface NftablesBalancerOptions {

@@ -1,0 +1,103 @@
+import type { Kernel } from '../../kernel/kernel.js';
+import { readSysctl } from '../../kernel/sysctls.js';
+import type { IpvsSocket } from './ipvs-socket.js';
+
+/**
+ * How long the kernel keeps a connection that both ends, or only one of them, hold open without a packet: five days, as
+ * the limits of the packet filter. By default it would be 15 and 2 minutes.
+ */
+const HELD_OPEN_S = 432_000;
+
+/**
+ * What IPVS has to do in this network namespace, by number, since the packet filter remembers the former values under
+ * these numbers. Never change the meaning of a number.
+ *
+ * - `conntrack`: the connection's mark and the packet filter's rules hold for balanced connections too.
+ * - `expire_nodest_conn`: connections to a destination that was removed end, instead of hanging. A SYN to one that
+ *   drains is led elsewhere.
+ * - `conn_reuse_mode`: a SYN with the ports of a connection that has ended is led by weight. With 0 it would go where the
+ *   former one went, also if that one drains.
+ */
+const SYSCTLS = [
+  [1, 'conntrack', 1],
+  [2, 'expire_nodest_conn', 1],
+  [3, 'conn_reuse_mode', 1],
+] as const;
+const TCP = 4;
+const TCP_FIN = 5;
+
+/** Values of settings, by number. */
+export type SettingValues = ReadonlyMap<number, number>;
+
+/** The settings of IPVS in this network namespace. All services there share them, others' too. */
+export class IpvsSettings {
+  readonly #kernel: Kernel;
+  readonly #socket: IpvsSocket;
+
+  constructor(kernel: Kernel, socket: IpvsSocket) {
+    this.#kernel = kernel;
+    this.#socket = socket;
+  }
+
+  /** @throws Error when the kernel does not say */
+  async read(): Promise<SettingValues> {
+    const values = new Map<number, number>();
+    for (const [id, name] of SYSCTLS) {
+      const value = Number(await readSysctl(this.#kernel, `ipv4/vs/${name}`));
+      values.set(id, Number.isSafeInteger(value) && value >= 0 ? value : 0);
+    }
+    const timeouts = this.#socket.timeouts();
+    if (timeouts === undefined) throw new Error('the kernel does not name the limits of IPVS');
+    return values.set(TCP, timeouts.tcp).set(TCP_FIN, timeouts.tcpFin);
+  }
+
+  /**
+   * Makes IPVS work as balanced ports need it.
+   * @returns whether anything was otherwise
+   * @throws Error when the kernel refuses: without these, replies would not find back
+   */
+  async hold(): Promise<boolean> {
+    return this.#write(wanted(await this.read()));
+  }
+
+  /** Puts back what was before us, except what somebody else has changed since. */
+  async restore(before: SettingValues): Promise<void> {
+    const now = await this.read();
+    const ours = wanted(before);
+    const back = [...before].filter(([id]) => now.get(id) === ours.get(id));
+    await this.#write(new Map(back));
+  }
+
+  async #write(values: SettingValues): Promise<boolean> {
+    const now = await this.read();
+    let isChanged = false;
+    for (const [id, name] of SYSCTLS) {
+      const value = values.get(id);
+      if (value === undefined || value === now.get(id)) continue;
+      isChanged = true;
+      await this.#kernel.writeFile(`/proc/sys/net/ipv4/vs/${name}`, `${value}`);
+    }
+    const timeouts = this.#socket.timeouts()!;
+    const tcp = values.get(TCP) ?? timeouts.tcp;
+    const tcpFin = values.get(TCP_FIN) ?? timeouts.tcpFin;
+    if (tcp === timeouts.tcp && tcpFin === timeouts.tcpFin) return isChanged;
+    this.#socket.setTimeouts({ ...timeouts, tcp, tcpFin });
+    return true;
+  }
+}
+
+/** What these become with us. */
+function wanted(values: SettingValues): SettingValues {
+  const longer = (id: number) => Math.max(HELD_OPEN_S, values.get(id) ?? 0);
+  return new Map([
+    ...SYSCTLS.map(([id, , value]) => [id, value] as const),
+    [TCP, longer(TCP)],
+    [TCP_FIN, longer(TCP_FIN)],
+  ]);
+}
+
+/** Values of the settings that we know, of those that the packet filter remembered. */
+export function knownSettings(values: Iterable<readonly [number, number]>): SettingValues {
+  const ids: readonly number[] = [...SYSCTLS.map(([id]) => id), TCP, TCP_FIN];
+  return new Map([...values].filter(([id]) => ids.includes(id)));
+}
