@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { hostname, networkInterfaces } from 'node:os';
-import { checkPlace, PROGRAM, systemClock } from '@swarm/api';
+import { checkPlace, PROGRAM, systemClock, UsageError } from '@swarm/api';
+import { meshProblem, systemKernel } from '@swarm/routing-mesh';
 import { LocalApi } from '../api/local-api.js';
 import { isPlain } from './damage.js';
 import { makeSocketFolder, openDataRoot, PRIVATE_UMASK } from '../files/data-root.js';
@@ -27,6 +28,12 @@ export async function runNode(options: DaemonOptions): Promise<number> {
   openDataRoot(options.dataRoot, uid, logger);
   // The engine receives registry credentials and runs what it is told to.
   if (options.runtime !== 'process') checkPlace(options.engineSocket, uid, ENGINE_ADVICE);
+  const problem = await meshProblem(options.mesh, systemKernel(), logger);
+  if (problem !== undefined) {
+    throw new UsageError(
+      `--mesh ${options.mesh} cannot work on this host: ${problem}. Leave --mesh out for the best that it has.`,
+    );
+  }
   const unlock = lockFolder(options.dataRoot);
   let end: (code: number) => void = () => {};
   const ended = new Promise<number>((resolve) => {
