@@ -1,5 +1,6 @@
 import { type Logger, Subnet } from '@swarm/api';
 import { subnetText } from './address.js';
+import { IpvsLeftovers } from './balancer/ipvs/ipvs-leftovers.js';
 import { IpvsSocket } from './balancer/ipvs/ipvs-socket.js';
 import { openEncryption } from './encryption/open-encryption.js';
 import type { Kernel } from './kernel/kernel.js';
@@ -55,7 +56,10 @@ export async function createMesh(options: MeshOptions): Promise<Mesh> {
       const parts =
         backend === 'ipvs'
           ? ipvsParts(made, opened, await openIpvs(kernel, hasIpv6), encryption)
-          : nftablesParts(made, opened, encryption);
+          : nftablesParts(
+              ...([made, opened, encryption] as const),
+              await IpvsLeftovers.find(kernel, family, logger),
+            );
       return new NodeMesh({ ...common, parts, hasIpv6, checkIntervalMs });
     }
     if (backend !== 'auto') {

@@ -9,7 +9,11 @@ import type { IpvsSocket } from './balancer/ipvs/ipvs-socket.js';
 import { DnatSection } from './balancer/nftables/dnat-section.js';
 import { HostPortSection } from './balancer/nftables/host-port-section.js';
 import { LoopbackListeners } from './balancer/nftables/loopback-listeners.js';
-import { NftablesBalancer, type PortSection } from './balancer/nftables/nftables-balancer.js';
+import {
+  type Leftovers,
+  NftablesBalancer,
+  type PortSection,
+} from './balancer/nftables/nftables-balancer.js';
 import { UserspaceBalancer } from './balancer/userspace/userspace-balancer.js';
 import { noEncryption, type TrafficEncryption } from './encryption/traffic-encryption.js';
 import { type AccessGuard, NftablesGuard, noAccessGuard } from './guard/access-guard.js';
@@ -86,9 +90,10 @@ export function nftablesParts(
   options: PartOptions,
   filter: OpenedFilter,
   encryption = noEncryption('it has no key'),
+  leftovers?: Leftovers,
 ): MeshParts {
   const ports = new DnatSection();
-  return kernelParts(options, filter, encryption, ports).parts;
+  return kernelParts(options, filter, encryption, ports, leftovers).parts;
 }
 
 /** The same, but IPVS balances published ports. */
@@ -113,6 +118,7 @@ function kernelParts(
   { nft, family }: OpenedFilter,
   encryption: TrafficEncryption,
   ports: TableSection & PortSection,
+  leftovers?: Leftovers,
 ): { parts: MeshParts; table: MeshTable; common: NftablesBalancer } {
   const { kernel, ingressNetwork, dataPathPort, logger, clock, resolver } = options;
   const hostPorts = new HostPortSection();
@@ -144,7 +150,7 @@ function kernelParts(
   const loopback = new LoopbackListeners(options);
   const hasIpv6 = family === 'inet';
   const common = new NftablesBalancer({
-    ...{ kernel, table, ports, hostPorts, loopback, ingressNetwork, hasIpv6, logger },
+    ...{ kernel, table, ports, hostPorts, loopback, ingressNetwork, hasIpv6, logger, leftovers },
   });
   const parts: MeshParts = {
     backend: 'nftables',

@@ -1,5 +1,6 @@
 import test from 'ava';
-import type { MeshEndpoint, MeshPort } from '@swarm/api';
+import { type MeshEndpoint, type MeshPort, silentLogger } from '@swarm/api';
+import { IpvsLeftovers } from '../src/balancer/ipvs/ipvs-leftovers.js';
 import { IpvsServices } from '../src/balancer/ipvs/ipvs-services.js';
 import { IpvsSettings } from '../src/balancer/ipvs/ipvs-settings.js';
 import { IpvsSocket } from '../src/balancer/ipvs/ipvs-socket.js';
@@ -206,6 +207,46 @@ test('the way to a removed task goes at once, and comes back if it is wanted', a
   paper.services.clear();
   t.throws(() => services.cut([ip('10.240.2.3')]));
   t.true(services.repair());
+});
+
+test('what a process with IPVS left drains, then the settings are put back', async (t) => {
+  const paper = new PaperIpvs();
+  const { hold, destination, services } = await opened(paper);
+  hold([port([endpoint(1, 2), endpoint(2, 3)])]);
+  destination(TCP, '10.240.1.2').connections = 1;
+  paper.limits = [432_000, 432_000, 300];
+  services.repair();
+  const kernel = paper.kernel();
+  const find = (elements: string) =>
+    IpvsLeftovers.find(
+      {
+        ...kernel,
+        run: async (_, args) => {
+          t.deepEqual(args, ['-j', 'list', 'map', 'inet', 'swarm_mesh', 'ipvs_before']);
+          return `{"nftables":[{"metainfo":{}},{"map":{"elem":${elements}}}]}`;
+        },
+      },
+      'inet',
+      silentLogger,
+    );
+  const before = '[[1,0],[4,900],[5,120],[99,7],[3,"x"],7,[2,-1]]';
+  t.is(await find(before), undefined, 'the module is not loaded');
+  kernel.files.set('/proc/net/ip_vs', 'IP Virtual Server\nFWM  00000007 rr \n');
+  t.is(await find('[]'), undefined, 'only others have services');
+  kernel.files.set('/proc/net/ip_vs', `IP Virtual Server\nFWM  00041F90 wrr \n`);
+  const left = (await find(before))!;
+  await left.drain();
+  t.deepEqual(paper.take(), [
+    `set destination 2 ${TCP} 10.240.1.2:80 0`,
+    `set destination 2 ${TCP} 10.240.2.3:80 0`,
+    `delete destination 2 ${TCP} 10.240.2.3:80`,
+  ]);
+  destination(TCP, '10.240.1.2').connections = 0;
+  await left.drain();
+  t.deepEqual([paper.services.size, paper.limits], [0, [900, 120, 300]]);
+  paper.take();
+  await left.drain();
+  t.deepEqual(paper.take(), []);
 });
 
 test('settings are put back, except those that somebody else has changed since', async (t) => {

@@ -9,8 +9,7 @@ import {
 import { derivedFrom, type SubnetText } from '../../address.js';
 import type { CheckedPeer } from '../../checked.js';
 import type { Kernel } from '../../kernel/kernel.js';
-import { word, words } from '../../kernel/words.js';
-import { TABLE, type TaskId } from '../../layout.js';
+import type { TaskId } from '../../layout.js';
 import type { FoundLink } from '../../links/task-links.js';
 import type { HostPort } from '../../mesh.js';
 import type { MeshTable } from '../../table/mesh-table.js';
@@ -20,7 +19,7 @@ import type { BalancerSlice, LoadBalancer, LocalTask } from '../load-balancer.js
 import type { NftablesBalancer } from '../nftables/nftables-balancer.js';
 import type { IpvsSection } from './ipvs-section.js';
 import type { IpvsServices } from './ipvs-services.js';
-import { type IpvsSettings, knownSettings } from './ipvs-settings.js';
+import { type IpvsSettings, rememberedSettings } from './ipvs-settings.js';
 import type { IpvsSocket } from './ipvs-socket.js';
 import { isOurMark } from './marks.js';
 import type { WantedService } from './service-plan.js';
@@ -84,9 +83,8 @@ export class IpvsBalancer implements LoadBalancer {
   /** What the earlier process found; what this one found are the earlier one's own. */
   async #adoptSettings(): Promise<void> {
     const { kernel, table, section } = this.#options;
-    const where = words`-j list map ${word(table.earlierFamily)} ${word(TABLE)} ${word('ipvs_before')}`;
     try {
-      const values = knownSettings(readNumbers(await kernel.run('nft', where)));
+      const values = await rememberedSettings(kernel.run, table.earlierFamily);
       if (values.size > 0) section.remember(values);
     } catch (error) {
       this.#logger.warn(
@@ -196,16 +194,4 @@ function balance(mark: number, { scheduler, destinations }: WantedService): Bala
       .filter(({ weight }) => weight > 0)
       .map(({ address, port, weight }) => ({ address, port, share: weight / total })),
   };
-}
-
-/** Parses `nft -j list map`, of numbers by number. Skips what is not that. */
-function* readNumbers(json: string): Generator<readonly [number, number]> {
-  const { nftables } = JSON.parse(json) as { nftables: { map?: { elem?: unknown } }[] };
-  for (const { map } of nftables) {
-    for (const element of Array.isArray(map?.elem) ? (map.elem as unknown[]) : []) {
-      const [key, value] = Array.isArray(element) ? (element as unknown[]) : [];
-      if (!Number.isSafeInteger(key) || !Number.isSafeInteger(value)) continue;
-      if ((value as number) >= 0) yield [key as number, value as number];
-    }
-  }
 }

@@ -1,5 +1,8 @@
+import type { RunCommand } from '../../kernel/command.js';
 import type { Kernel } from '../../kernel/kernel.js';
 import { readSysctl } from '../../kernel/sysctls.js';
+import { word, words } from '../../kernel/words.js';
+import { TABLE, type TableFamily } from '../../layout.js';
 import type { IpvsSocket } from './ipvs-socket.js';
 
 /**
@@ -96,8 +99,30 @@ function wanted(values: SettingValues): SettingValues {
   ]);
 }
 
-/** Values of the settings that we know, of those that the packet filter remembered. */
-export function knownSettings(values: Iterable<readonly [number, number]>): SettingValues {
-  const ids: readonly number[] = [...SYSCTLS.map(([id]) => id), TCP, TCP_FIN];
-  return new Map([...values].filter(([id]) => ids.includes(id)));
+/**
+ * The settings before an earlier process of this backend, as its table remembers them. Skips what is not one.
+ * @throws CommandError when there is no such table
+ */
+export async function rememberedSettings(
+  run: RunCommand,
+  family: TableFamily,
+): Promise<SettingValues> {
+  const where = words`-j list map ${word(family)} ${word(TABLE)} ${word('ipvs_before')}`;
+  const ids: readonly unknown[] = [...SYSCTLS.map(([id]) => id), TCP, TCP_FIN];
+  const values = new Map<number, number>();
+  for (const [id, value] of readPairs(await run('nft', where))) {
+    if (ids.includes(id) && Number.isSafeInteger(value) && (value as number) >= 0)
+      values.set(id as number, value as number);
+  }
+  return values;
+}
+
+/** Parses `nft -j list map`. */
+function* readPairs(json: string): Generator<readonly [unknown, unknown]> {
+  const { nftables } = JSON.parse(json) as { nftables?: { map?: { elem?: unknown } }[] };
+  for (const { map } of nftables ?? []) {
+    for (const element of Array.isArray(map?.elem) ? (map.elem as unknown[]) : []) {
+      if (Array.isArray(element)) yield [element[0], element[1]];
+    }
+  }
 }

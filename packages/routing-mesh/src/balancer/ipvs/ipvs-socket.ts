@@ -40,19 +40,30 @@ export class IpvsSocket {
    * @throws Error that says what is missing
    */
   static async open(kernel: Kernel, hasIpv6: boolean): Promise<IpvsSocket> {
-    const socket = await kernel.openNetlink('generic');
+    const opened = await IpvsSocket.attach(kernel);
     try {
-      const family = familyId(socket, IPVS_FAMILY);
-      if (family === undefined) {
-        throw new Error(
-          'its kernel has no IPVS: the module ip_vs is missing; Debian has it in linux-image-amd64, not in the cloud kernels of others',
-        );
-      }
-      const opened = new IpvsSocket(socket, family);
       for (const version of hasIpv6 ? ([4, 6] as const) : ([4] as const)) {
         for (const scheduler of SCHEDULERS) opened.#probe(version, scheduler);
       }
       return opened;
+    } catch (error) {
+      opened.close();
+      throw error;
+    }
+  }
+
+  /**
+   * The same without a look at what it can do.
+   * @throws Error when there is no IPVS
+   */
+  static async attach(kernel: Kernel): Promise<IpvsSocket> {
+    const socket = await kernel.openNetlink('generic');
+    try {
+      const family = familyId(socket, IPVS_FAMILY);
+      if (family !== undefined) return new IpvsSocket(socket, family);
+      throw new Error(
+        'its kernel has no IPVS (module ip_vs): install the modules of its distribution, or a kernel that has it',
+      );
     } catch (error) {
       socket.close();
       throw error;

@@ -60,7 +60,16 @@ export interface NftablesBalancerOptions {
   readonly ingressNetwork: SubnetText;
   /** Whether the table translates IPv6. */
   readonly hasIpv6: boolean;
+  /** Of another balancer that an earlier process had. */
+  readonly leftovers?: Leftovers | undefined;
   readonly logger: Logger;
+}
+
+/** What connections of an earlier process still use. */
+export interface Leftovers {
+  /** Removes what they no longer use. Does not throw. */
+  drain(): Promise<void>;
+  close(): void;
 }
 
 /** Balances in the kernel: DNAT at the node where a client arrives, which keeps the client's address. */
@@ -227,10 +236,12 @@ export class NftablesBalancer implements LoadBalancer {
   }
 
   async repair(): Promise<boolean> {
+    await this.#options.leftovers?.drain();
     return false;
   }
 
   close(): Promise<void> {
+    this.#options.leftovers?.close();
     return this.#options.loopback.close();
   }
 
