@@ -321,7 +321,24 @@ test('options of published ports are stored, what means none is not, and nonsens
     Mode: 'vip',
     Ports: [PORT],
   });
+  const limited = (ClientLimits: object) => ({ Ports: [{ ...PORT, ClientLimits }] });
+  const stored = { Connections: 10, Rate: 5, Per: 'minute', Burst: 9 };
+  t.like(endpoint(limited(stored)), limited(stored));
+  t.deepEqual(endpoint(limited({ Rate: 5, Per: 'second', Connections: 0 })), {
+    Mode: 'vip',
+    ...limited({ Rate: 5 }),
+  });
+  t.deepEqual(endpoint(limited({})), { Mode: 'vip', Ports: [PORT] });
+  const hosted = { Ports: [{ ...PORT, PublishMode: 'host', ClientLimits: { Rate: 5 } }] };
+  t.throws(() => endpoint(hosted), {
+    message: /8080:80\/tcp \(host\) has ClientLimits, which only/,
+  });
+  t.throws(() => endpoint(limited({ Burst: 5 })), { message: /have a Burst but no Rate/ });
   for (const bad of [
+    limited({ Connections: 10_001 }),
+    limited({ Connections: -1 }),
+    limited({ Rate: 5, Per: 'day' }),
+    limited({ Rate: 1_000_001 }),
     { Affinity: 'cookie' },
     { TrafficPolicy: 'near' },
     { RevisionWeight: 1001 },
@@ -337,7 +354,7 @@ test('a client that knows no options keeps them, and what means none takes them 
     Affinity: 'client',
     TrafficPolicy: 'local',
     RevisionWeight: 5,
-    Ports: [{ ...PORT, HostIP: '192.0.2.1' }],
+    Ports: [{ ...PORT, HostIP: '192.0.2.1', ClientLimits: { Rate: 5 } }],
   } as const;
   // As Docker's client reads, edits and writes it.
   const edited = { Mode: 'vip' as const, Ports: [PORT, { TargetPort: 81 }] };
@@ -346,13 +363,13 @@ test('a client that knows no options keeps them, and what means none takes them 
     Affinity: 'client',
     TrafficPolicy: 'local',
     RevisionWeight: 5,
-    Ports: [{ ...PORT, HostIP: '192.0.2.1' }, { TargetPort: 81 }],
+    Ports: [...present.Ports, { TargetPort: 81 }],
   });
   const cleared = {
     Affinity: 'none' as const,
     TrafficPolicy: 'cluster' as const,
     RevisionWeight: 100,
-    Ports: [{ ...PORT, HostIP: '' }],
+    Ports: [{ ...PORT, HostIP: '', ClientLimits: {} }],
   };
   t.deepEqual(withKeptOptions(cleared, present), cleared);
   const moved = { Ports: [{ ...PORT, PublishedPort: 8081 }] };

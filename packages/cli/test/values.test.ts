@@ -78,6 +78,13 @@ const GRAMMARS: Readonly<Record<string, Grammar>> = {
         port(target, target + 10, { Protocol: 'udp', HostIP: '2001:db8::1' }),
       ),
       'published=8080,target=80,host_ip=192.0.2.1': [port(80, 8080, { HostIP: '192.0.2.1' })],
+      'published=80,target=80,connections=1000,rate=100/second,burst=200': [
+        port(80, 80, { ClientLimits: { Connections: 1000, Rate: 100, Burst: 200 } }),
+      ],
+      'target=80,rate=5/minute': [
+        port(80, undefined, { ClientLimits: { Rate: 5, Per: 'minute' } }),
+      ],
+      'target=80,rate=5': [port(80, undefined, { ClientLimits: { Rate: 5 } })],
       'target=80': [port(80)],
       'published=8080,target=80,protocol=udp,mode=host': [
         port(80, 8080, { Protocol: 'udp', PublishMode: 'host' }),
@@ -87,6 +94,12 @@ const GRAMMARS: Readonly<Record<string, Grammar>> = {
       ...['', 'x', '0', '65536', '80:x', '80/icmp', '80/tcp/udp', '127.0.0.1:80', '81-80'],
       ...['256.0.0.1:80:80', '2001:db8::1:80:80', '[2001:db8::x]:80:80', 'target=80,host_ip=web'],
       ...['80-82:80-81', '1-2-3', 'published=80', 'target=', 'target=80,mode=x', 'target=80,foo=1'],
+      ...[
+        'target=80,connections=0',
+        'target=80,rate=x/second',
+        'target=80,rate=5/day',
+        'target=80,burst=-1',
+      ],
       ...['target=80,protocol=x', 'target=80,', 'target=80,host'],
     ],
   },

@@ -8,6 +8,7 @@ import { IpvsSettings } from './balancer/ipvs/ipvs-settings.js';
 import type { IpvsSocket } from './balancer/ipvs/ipvs-socket.js';
 import { DnatSection } from './balancer/nftables/dnat-section.js';
 import { HostPortSection } from './balancer/nftables/host-port-section.js';
+import { LimitSection } from './balancer/nftables/limit-section.js';
 import { LoopbackListeners } from './balancer/nftables/loopback-listeners.js';
 import {
   type Leftovers,
@@ -123,6 +124,7 @@ function kernelParts(
   const { kernel, ingressNetwork, dataPathPort, logger, clock, resolver } = options;
   const hostPorts = new HostPortSection();
   const peers = new PeerSection();
+  const limits = new LimitSection();
   const walls = new Map([IPV4, IPV6].map((family) => [family, new WallSection(family)]));
   const vips = new Map([IPV4, IPV6].map((family) => [family, new VipSection(family)]));
   const guards = new Map([IPV4, IPV6].map((family) => [family, new GuardSection(family)]));
@@ -136,6 +138,7 @@ function kernelParts(
       walls.get(IPV4)!,
       vips.get(IPV4)!,
       ports,
+      limits,
       new ProbeSection(),
       new IsolationSection(),
       guards.get(IPV4)!,
@@ -150,7 +153,7 @@ function kernelParts(
   const loopback = new LoopbackListeners(options);
   const hasIpv6 = family === 'inet';
   const common = new NftablesBalancer({
-    ...{ kernel, table, ports, hostPorts, loopback, ingressNetwork, hasIpv6, logger, leftovers },
+    ...{ kernel, table, ports, hostPorts, limits, loopback, ingressNetwork, hasIpv6, logger, leftovers },
   });
   const parts: MeshParts = {
     backend: 'nftables',

@@ -76,12 +76,14 @@ export interface TaskAttachment {
   readonly nameservers?: readonly string[];
 }
 
-/** Clients that no rule of a task's service admits. */
+/** Clients that no rule of a task's service admits, or that are beyond the limits of a published port. */
 export interface TaskRefusals {
+  /** With limits, a task of this node that serves the port. */
   readonly taskId: string;
+  readonly by: 'rules' | 'limits';
   /** Attempts since the last report: packets, of which a refused TCP connection has one. */
   readonly count: number;
-  /** One of them. The port is 0 for protocols without ports. */
+  /** One of them. The port is 0 for protocols without ports; with limits, the published one. */
   readonly last: { readonly from: string; readonly protocol: string; readonly port: number };
 }
 
@@ -207,7 +209,10 @@ export interface Mesh {
   /** Goes over to another key pair; connections go on. Ignored by a node that cannot encrypt. */
   changeKeys(keys: TunnelKeyPair): Promise<void>;
 
-  /** Calls the listener when clients of a task were refused because no rule of its service admits them. */
+  /**
+   * Calls the listener when clients of a task were refused. What limits refused on a node without a task of the
+   * port is only logged.
+   */
   watchRefusals(listener: (refusals: TaskRefusals) => void): () => void;
 
   /** `keep` leaves the kernel as it is: traffic continues while the daemon restarts. */

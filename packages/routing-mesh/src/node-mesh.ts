@@ -4,6 +4,7 @@ import {
   type Logger,
   type MeshDelta,
   type MeshEncryption,
+  meshPortOf,
   type MeshPeer,
   meshPortKey,
   type MeshState,
@@ -361,8 +362,20 @@ export class NodeMesh implements Mesh {
   /** Only within `#changes`. */
   async #lookForRefusals(): Promise<void> {
     if (this.#holder.isTakenOver) return;
-    for (const refusals of await this.#parts.guard.look()) {
+    const tell = (refusals: TaskRefusals): void => {
       for (const listener of this.#refusalListeners) listener(refusals);
+    };
+    for (const refusals of await this.#parts.guard.look()) tell({ by: 'rules', ...refusals });
+    for (const { port, count, from } of await this.#parts.balancer.look()) {
+      const { endpoints = [] } = this.#holder.state?.ports.get(port) ?? {};
+      const own = endpoints.find(({ nodeId }) => nodeId === this.#self?.nodeId);
+      if (own === undefined)
+        this.#logger.info({ port, count, from }, 'refused clients beyond the limits of a port');
+      else {
+        const { protocol, publishedPort } = meshPortOf(port);
+        const last = { from, protocol, port: publishedPort };
+        tell({ by: 'limits', taskId: own.taskId, count, last });
+      }
     }
   }
 

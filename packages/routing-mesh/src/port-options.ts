@@ -1,5 +1,6 @@
 import { type IpAddress, parseIpAddress } from '@swarm/api';
 import { BadPart } from './bad-part.js';
+import { type ClientLimits, readClientLimits, sameLimits } from './client-limits.js';
 
 /** Which endpoints a node leads its clients to: all, its own alone, or its own while there are any. */
 export type TrafficPolicy = 'cluster' | 'local' | 'prefer-local';
@@ -11,12 +12,14 @@ export interface PortOptions {
   /** A client is led to the same endpoint each time, by its address. */
   readonly hasAffinity: boolean;
   readonly policy: TrafficPolicy;
+  readonly limits: ClientLimits | undefined;
 }
 
 export const NO_OPTIONS: PortOptions = {
   hostIp: undefined,
   hasAffinity: false,
   policy: 'cluster',
+  limits: undefined,
 };
 
 /**
@@ -32,14 +35,23 @@ export function readPortOptions(fields: Readonly<Record<string, unknown>>): Port
     throw new BadPart('its affinity is of an unknown kind');
   if (policy !== 'cluster' && policy !== 'local' && policy !== 'prefer-local')
     throw new BadPart('its traffic policy is unknown');
-  if (address === undefined && affinity === undefined && policy === 'cluster') return NO_OPTIONS;
-  return { hostIp: address, hasAffinity: affinity === 'client', policy };
+  const options: PortOptions = {
+    hostIp: address,
+    hasAffinity: affinity === 'client',
+    policy,
+    limits: readClientLimits(fields.limits),
+  };
+  return sameOptions(options, NO_OPTIONS) ? NO_OPTIONS : options;
 }
 
 /** Whether two ports are served the same way. */
 export function sameOptions(a: PortOptions, b: PortOptions): boolean {
   return (
-    a === b || (a.hostIp === b.hostIp && a.hasAffinity === b.hasAffinity && a.policy === b.policy)
+    a === b ||
+    (a.hostIp === b.hostIp &&
+      a.hasAffinity === b.hasAffinity &&
+      a.policy === b.policy &&
+      sameLimits(a.limits, b.limits))
   );
 }
 

@@ -721,15 +721,26 @@ test('A running task says how many clients its service’s rules keep out', asyn
   addOverlay(bench);
   const controller = await bench.running('t1', overlaid);
   const last = { from: '10.0.1.9', protocol: 'tcp', port: 80 };
-  controller.refused({ taskId: 't1', count: 2, last });
+  controller.refused({ by: 'rules', taskId: 't1', count: 2, last });
   t.regex(
     controller.status.Message,
     /^running; refused 2 attempts .* from 10\.0\.1\.9 to tcp\/80$/,
   );
-  controller.refused({ taskId: 't1', count: 1, last: { ...last, protocol: 'icmp', port: 0 } });
+  controller.refused({
+    by: 'rules',
+    taskId: 't1',
+    count: 1,
+    last: { ...last, protocol: 'icmp', port: 0 },
+  });
   t.regex(controller.status.Message, /^running; refused 3 attempts .* to icmp$/);
+  controller.refused({ by: 'limits', taskId: 't1', count: 1, last: { ...last, port: 8080 } });
+  t.regex(
+    controller.status.Message,
+    /; this node refused 1 attempt beyond the limits of a client, one from 10\.0\.1\.9 to published port tcp\/8080$/,
+  );
+  t.regex(controller.status.Message, /^running; refused 3 attempts/, 'both are told');
   controller.update(makeTask('t1', { ...overlaid, desired: 'shutdown' }));
   await settle();
-  controller.refused({ taskId: 't1', count: 1, last });
+  controller.refused({ by: 'rules', taskId: 't1', count: 1, last });
   t.notRegex(controller.status.Message, /refused/);
 });

@@ -1,6 +1,7 @@
 import { ApiError } from '../errors.js';
 import { SECOND } from '../objects/common.js';
 import type {
+  ClientLimits,
   ContainerSpec,
   AllowRule,
   EndpointSpec,
@@ -163,6 +164,7 @@ function storedEndpoint(input: NonNullable<ServiceSpecInput['EndpointSpec']>): E
           ...(published !== 0 && { PublishedPort: published }),
           PublishMode: port.PublishMode ?? 'ingress',
           ...(port.HostIP && { HostIP: parseIpAddress(port.HostIP) ?? port.HostIP }),
+          ...storedLimits(port.ClientLimits),
         })),
       }),
     ...(Affinity === 'client' && { Affinity }),
@@ -170,6 +172,18 @@ function storedEndpoint(input: NonNullable<ServiceSpecInput['EndpointSpec']>): E
     ...(RevisionWeight !== undefined &&
       RevisionWeight !== REVISION_WEIGHT_DEFAULT && { RevisionWeight }),
   };
+}
+
+/** Numbers of 0 limit nothing; limits of nothing are none. */
+function storedLimits(input: ClientLimits = {}): { readonly ClientLimits?: ClientLimits } {
+  const { Connections = 0, Rate = 0, Per = 'second', Burst = 0 } = input;
+  const ClientLimits = {
+    ...(Connections > 0 && { Connections }),
+    ...(Rate > 0 && { Rate }),
+    ...(Rate > 0 && Per !== 'second' && { Per }),
+    ...(Burst > 0 && { Burst }),
+  };
+  return Object.keys(ClientLimits).length === 0 ? {} : { ClientLimits };
 }
 
 /** Everybody may connect to every port: that is as without rules. */

@@ -171,7 +171,23 @@ export interface PortConfig {
    * Absent: on every address.
    */
   readonly HostIP?: string;
+  /** Ours, in ingress mode: what each client may do at each node. Absent: anything. */
+  readonly ClientLimits?: ClientLimits;
 }
+
+/** Ours: limits of one client of a published port, by its address: for IPv6, by its /64 network. */
+export interface ClientLimits {
+  /** Connections at a time; of UDP, flows that are remembered. */
+  readonly Connections?: number;
+  /** New connections in each `Per`. */
+  readonly Rate?: number;
+  /** Absent: `second`. */
+  readonly Per?: RatePeriod;
+  /** New connections at once by a client that was silent; absent: as many as `Rate`. */
+  readonly Burst?: number;
+}
+
+export type RatePeriod = 'second' | 'minute' | 'hour';
 
 /** Ours: somebody who may open connections to a service's tasks. */
 export interface AllowRule {

@@ -6,7 +6,7 @@ import type {
   Meta,
   ObjectVersion,
 } from '../objects/common.js';
-import type { PortProtocol } from '../objects/service.js';
+import type { PortProtocol, RatePeriod } from '../objects/service.js';
 import { IDEMPOTENCY_KEY_LIMIT, isIdempotencyKey } from '../values/idempotency-key.js';
 import {
   choice,
@@ -25,6 +25,11 @@ import {
 /** Most IPv6 addresses that a node reports. */
 export const NODE_IPV6_LIMIT = 16;
 
+/** Largest number of connections that a client may be limited to: the kernel looks at each when one is added. */
+export const CLIENT_CONNECTIONS_LIMIT = 10_000;
+/** Largest rate, and burst, that a client may be limited to. */
+export const CLIENT_RATE_LIMIT = 1_000_000;
+
 /** Largest weight of an endpoint. */
 export const ENDPOINT_WEIGHT_LIMIT = 1000;
 
@@ -33,6 +38,8 @@ export const NAME_LIMIT = 256;
 /** Longest text that holds an address or host name, in characters. */
 const ADDRESS_TEXT_LIMIT = 320;
 const ADDRESS_WORD = /^[0-9A-Za-z_.:%[\]-]*$/;
+
+export const ratePeriodShape = choice<RatePeriod>({ second: true, minute: true, hour: true });
 
 export const portProtocolShape = choice<PortProtocol>({ tcp: true, udp: true, sctp: true });
 

@@ -1,5 +1,6 @@
 import { NETWORK_ADDRESSES_LIMIT, NODE_INDEX_FIRST, NODE_INDEX_LAST } from '../network/layout.js';
 import type {
+  MeshClientLimits,
   MeshDelta,
   MeshEncryption,
   MeshEndpoint,
@@ -25,7 +26,15 @@ import {
   record,
   text,
 } from '../wire/shape.js';
-import { ENDPOINT_WEIGHT_LIMIT, NAME_LIMIT, NODE_IPV6_LIMIT, portProtocolShape } from './common.js';
+import {
+  CLIENT_CONNECTIONS_LIMIT,
+  CLIENT_RATE_LIMIT,
+  ENDPOINT_WEIGHT_LIMIT,
+  NAME_LIMIT,
+  NODE_IPV6_LIMIT,
+  portProtocolShape,
+  ratePeriodShape,
+} from './common.js';
 import { allowShape } from './service.js';
 
 /** Most peers of a mesh: one for each index. */
@@ -75,6 +84,14 @@ export const meshPortShape = record<MeshPort>({
   hostIp: optional(ipAddress),
   affinity: optional(choice<'client'>({ client: true })),
   policy: optional(choice<NonNullable<MeshPort['policy']>>({ local: true, 'prefer-local': true })),
+  limits: optional(
+    record<MeshClientLimits>({
+      connections: optional(integer(1, CLIENT_CONNECTIONS_LIMIT)),
+      rate: optional(integer(1, CLIENT_RATE_LIMIT)),
+      per: optional(ratePeriodShape),
+      burst: optional(integer(1, CLIENT_RATE_LIMIT)),
+    }),
+  ),
 });
 
 export const meshPortKeyShape = record<MeshDelta['removedPorts'][number]>({

@@ -3,6 +3,7 @@ import type {
   ContainerSpec,
   AllowedPort,
   AllowRule,
+  ClientLimits,
   EndpointSpec,
   FailureAction,
   HealthConfig,
@@ -48,12 +49,15 @@ import {
   timestamp,
 } from '../wire/shape.js';
 import {
+  CLIENT_CONNECTIONS_LIMIT,
+  CLIENT_RATE_LIMIT,
   CLIENT_VERSIONED,
   CREATED,
   labelsShape,
   META,
   objectVersionShape,
   portProtocolShape,
+  ratePeriodShape,
   ENDPOINT_WEIGHT_LIMIT,
 } from './common.js';
 import { resourcesShape } from './node.js';
@@ -258,6 +262,13 @@ export const updateConfigShape = record<UpdateConfig>({
 /** Most characters of a port's name. */
 export const PORT_NAME_LIMIT = 255;
 
+const clientLimitsShape = record<ClientLimits>({
+  Connections: optional(integer(1, CLIENT_CONNECTIONS_LIMIT)),
+  Rate: optional(integer(1, CLIENT_RATE_LIMIT)),
+  Per: optional(ratePeriodShape),
+  Burst: optional(integer(1, CLIENT_RATE_LIMIT)),
+});
+
 export const portConfigShape = record<PortConfig>({
   Name: optional(text(PORT_NAME_LIMIT)),
   Protocol: portProtocolShape,
@@ -266,6 +277,7 @@ export const portConfigShape = record<PortConfig>({
   PublishedPort: optional(integer(0, 65_535)),
   PublishMode: choice<PortConfig['PublishMode']>({ ingress: true, host: true }),
   HostIP: optional(ipAddress),
+  ClientLimits: optional(clientLimitsShape),
 });
 
 export const portsShape = list(portConfigShape, PORTS_LIMIT);

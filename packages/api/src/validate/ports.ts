@@ -36,6 +36,7 @@ export function checkEndpoint(endpoint: EndpointSpec | undefined): void {
           'give an IPv4 or IPv6 address without a zone, or 0.0.0.0 or :: for all of a family',
       );
     }
+    checkLimits(port);
     if (port.PublishMode === 'ingress' && endpoint?.Mode === 'dnsrr') {
       throw new ApiError(
         'INVALID_ARGUMENT',
@@ -63,6 +64,24 @@ export function checkEndpoint(endpoint: EndpointSpec | undefined): void {
       );
     }
     published.set(key, port);
+  }
+}
+
+function checkLimits(port: PortConfig): void {
+  const { ClientLimits } = port;
+  if (ClientLimits === undefined) return;
+  if (port.PublishMode === 'host') {
+    throw new ApiError(
+      'INVALID_ARGUMENT',
+      `EndpointSpec: port ${shownPort(port)} has ClientLimits, which only ports in ingress mode have; ` +
+        'publish it in ingress mode, or leave them out',
+    );
+  }
+  if (ClientLimits.Burst !== undefined && ClientLimits.Rate === undefined) {
+    throw new ApiError(
+      'INVALID_ARGUMENT',
+      `EndpointSpec: ClientLimits of port ${shownPort(port)} have a Burst but no Rate; give both, or neither`,
+    );
   }
 }
 

@@ -1,4 +1,8 @@
-import { ENDPOINT_WEIGHT_LIMIT } from '../shapes/common.js';
+import {
+  CLIENT_CONNECTIONS_LIMIT,
+  CLIENT_RATE_LIMIT,
+  ENDPOINT_WEIGHT_LIMIT,
+} from '../shapes/common.js';
 import { PORT_NAME_LIMIT, REPLICAS_LIMIT } from '../shapes/service.js';
 import {
   anything,
@@ -167,6 +171,12 @@ const serviceBody = object({
         PublishedPort: integer({ max: 65_535 }),
         PublishMode: choice('ingress', 'host'),
         HostIP: text({ max: ADDRESS_LIMIT }),
+        ClientLimits: object({
+          Connections: integer({ max: CLIENT_CONNECTIONS_LIMIT }),
+          Rate: integer({ max: CLIENT_RATE_LIMIT }),
+          Per: choice('second', 'minute', 'hour'),
+          Burst: integer({ max: CLIENT_RATE_LIMIT }),
+        }),
       }),
     ),
     Allow: list(

@@ -1,4 +1,4 @@
-import type { AllowRule, PortProtocol } from '../objects/service.js';
+import type { AllowRule, PortProtocol, RatePeriod } from '../objects/service.js';
 
 /**
  * Ports that nodes of the userspace backend give to tasks, which share their host's network: below the
@@ -64,6 +64,16 @@ export interface MeshEndpoint {
   readonly weight?: number;
 }
 
+/** What each client of a port may do at each node; a client is an IPv4 address or a /64 network of IPv6. */
+export interface MeshClientLimits {
+  /** At a time. */
+  readonly connections?: number;
+  /** New ones in each `per`, a second when absent; `burst` of them at once, when absent as many as `rate`. */
+  readonly rate?: number;
+  readonly per?: RatePeriod;
+  readonly burst?: number;
+}
+
 /** A port published in ingress mode: reachable on every node. */
 export interface MeshPort {
   readonly protocol: PortProtocol;
@@ -77,6 +87,7 @@ export interface MeshPort {
   readonly affinity?: 'client';
   /** Which endpoints a node leads its clients to: all of them when absent. */
   readonly policy?: 'local' | 'prefer-local';
+  readonly limits?: MeshClientLimits;
 }
 
 /** What tasks of one overlay network find a service by. */

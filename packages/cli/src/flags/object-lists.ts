@@ -142,7 +142,10 @@ export function portList(assigned: readonly PortConfig[]): ListFlag<PortConfig> 
         ? `${Protocol} ${PublishedPort}`
         : `${Protocol} to ${TargetPort} ${PublishMode}`,
     same: (a, b) =>
-      a.TargetPort === b.TargetPort && a.PublishMode === b.PublishMode && a.HostIP === b.HostIP,
+      a.TargetPort === b.TargetPort &&
+      a.PublishMode === b.PublishMode &&
+      a.HostIP === b.HostIP &&
+      isDeepStrictEqual(a.ClientLimits, b.ClientLimits),
     show(port) {
       const published = publishedAs(port);
       const ports = published === undefined ? port.TargetPort : `${published}:${port.TargetPort}`;

@@ -1,4 +1,4 @@
-import type { PortConfig, PortProtocol } from '@swarm/api';
+import type { ClientLimits, PortConfig, PortProtocol } from '@swarm/api';
 import { parseIpAddress } from '@swarm/api/client';
 import { UsageError } from '../command.js';
 import { parseFields } from './values.js';
@@ -10,14 +10,16 @@ export interface PortRule {
   readonly published?: number;
   readonly mode?: 'ingress' | 'host';
   readonly hostIp?: string;
+  readonly limits?: ClientLimits;
 }
 
 /**
  * Parses one `--publish` value: `[[HOST-IP:]PUBLISHED:]TARGET[/tcp|udp|sctp]` with ranges, or
- * `published=,target=,protocol=,mode=ingress|host,host_ip=`. An IPv6 address before a port stands in brackets.
+ * `published=,target=,protocol=,mode=ingress|host,host_ip=,connections=,rate=,burst=`. An IPv6 address before a port stands in brackets.
  */
 export function parsePublish(text: string): PortConfig[] {
-  return parsePortRules(text).map(({ protocol, target, published, mode = 'ingress', hostIp }) => {
+  return parsePortRules(text).map((rule) => {
+    const { protocol, target, published, mode = 'ingress', hostIp, limits } = rule;
     if (target === undefined) throw bad(text, "field 'target' is missing");
     return {
       Protocol: protocol,
@@ -25,6 +27,7 @@ export function parsePublish(text: string): PortConfig[] {
       ...(published === undefined ? {} : { PublishedPort: published }),
       PublishMode: mode,
       ...(hostIp === undefined ? {} : { HostIP: hostIp }),
+      ...(limits === undefined ? {} : { ClientLimits: limits }),
     };
   });
 }
@@ -36,6 +39,7 @@ export function parsePortRules(text: string): PortRule[] {
 
 function parseLong(text: string): PortRule {
   const rule: { -readonly [K in keyof PortRule]: PortRule[K] } = { protocol: 'tcp' };
+  const limits: { -readonly [K in keyof ClientLimits]: ClientLimits[K] } = {};
   for (const [key, value] of parseFields('publish', text)) {
     if (value === undefined) throw bad(text, `field '${key}' has no value`);
     if (key === 'target') rule.target = port(text, value);
@@ -46,12 +50,37 @@ function parseLong(text: string): PortRule {
         throw bad(text, `mode must be ingress or host, not '${value}'`);
       rule.mode = value;
     } else if (key === 'host_ip') rule.hostIp = address(text, value);
+    else if (key === 'connections') limits.Connections = count(text, key, value);
+    else if (key === 'rate') Object.assign(limits, rateOf(text, value));
+    else if (key === 'burst') limits.Burst = count(text, key, value);
     else
-      throw bad(text, `unknown field '${key}': use target, published, protocol, mode and host_ip`);
+      throw bad(
+        text,
+        `unknown field '${key}': use target, published, protocol, mode, host_ip, connections, rate and burst`,
+      );
   }
+  if (Object.keys(limits).length > 0) rule.limits = limits;
   if (rule.target === undefined && rule.published === undefined)
     throw bad(text, "field 'target' is missing");
   return rule;
+}
+
+function count(text: string, key: string, value: string): number {
+  if (!/^[1-9]\d{0,8}$/.test(value))
+    throw bad(text, `${key} must be a whole number from 1, not '${value}'`);
+  return Number(value);
+}
+
+/** `100/second`; `100` means the same. */
+function rateOf(text: string, value: string): ClientLimits {
+  const [number = '', period = 'second', ...rest] = value.split('/');
+  const isPeriod = period === 'second' || period === 'minute' || period === 'hour';
+  if (rest.length > 0 || !isPeriod)
+    throw bad(
+      text,
+      `rate must be a number by second, minute or hour like 100/second, not '${value}'`,
+    );
+  return { Rate: count(text, 'rate', number), ...(period === 'second' ? {} : { Per: period }) };
 }
 
 function parseShort(text: string): PortRule[] {

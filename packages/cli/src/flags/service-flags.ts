@@ -148,7 +148,7 @@ export const LIST_FLAGS: Readonly<
     completes: 'network',
   },
   'placement-pref': { about: 'placement preferences (spread=node.labels.X)' },
-  publish: { about: 'ports to publish', short: 'p' },
+  publish: { about: 'ports to publish, with options and limits of each client', short: 'p' },
   sysctl: { about: 'sysctl options' },
   ulimit: { about: 'ulimit options (NAME=SOFT[:HARD])' },
 };

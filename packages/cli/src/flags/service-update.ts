@@ -240,7 +240,12 @@ function updateEndpoint(
 /** Options that a change takes away are named as empty: absent, they would stay. */
 function explicit(before: readonly PortConfig[], after: readonly PortConfig[]): PortConfig[] {
   const hadAddress = before.some(({ HostIP }) => HostIP !== undefined);
-  return after.map((port) => (hadAddress ? { HostIP: '', ...port } : port));
+  const hadLimits = before.some(({ ClientLimits }) => ClientLimits !== undefined);
+  return after.map((port) => ({
+    ...(hadAddress && { HostIP: '' }),
+    ...(hadLimits && { ClientLimits: {} }),
+    ...port,
+  }));
 }
 
 function asWritten(text: string): string {

@@ -168,7 +168,16 @@ function prettyPort(port: PortConfig, conflicts: readonly ServicePortConflict[])
     `  TargetPort = ${port.TargetPort}`,
     `  PublishMode = ${port.PublishMode}`,
     ...(port.HostIP === undefined ? [] : [`  HostIP = ${port.HostIP}`]),
+    ...prettyLimits(port.ClientLimits),
     ...own.map(({ Hostname, Reason }) => `  Not served on ${Hostname}: ${Reason}`),
+  ];
+}
+
+function prettyLimits(limits: PortConfig['ClientLimits']): string[] {
+  const { Connections, Rate, Per = 'second', Burst = Rate } = limits ?? {};
+  return [
+    ...(Connections === undefined ? [] : [`  Connections of a client = ${Connections}`]),
+    ...(Rate === undefined ? [] : [`  Rate of a client = ${Rate}/${Per}, ${Burst} at once`]),
   ];
 }
 

@@ -1,4 +1,6 @@
 import {
+  type ClientLimits,
+  type MeshClientLimits,
   type MeshPort,
   type PortConfig,
   REVISION_WEIGHT_DEFAULT,
@@ -10,12 +12,22 @@ import { specDifference } from '../orchestrator/task-dirty.js';
 type Options = Omit<MeshPort, 'protocol' | 'publishedPort' | 'serviceId' | 'endpoints'>;
 
 /** How nodes serve a port; empty unless the service says otherwise than by default. */
-export function portOptions({ Spec }: Service, { HostIP }: PortConfig): Options {
+export function portOptions({ Spec }: Service, { HostIP, ClientLimits }: PortConfig): Options {
   const { Affinity, TrafficPolicy } = Spec.EndpointSpec ?? {};
   return {
     ...(HostIP !== undefined && { hostIp: HostIP }),
     ...(Affinity !== undefined && { affinity: Affinity }),
     ...(TrafficPolicy !== undefined && { policy: TrafficPolicy }),
+    ...(ClientLimits !== undefined && { limits: meshLimits(ClientLimits) }),
+  };
+}
+
+function meshLimits({ Connections, Rate, Per, Burst }: ClientLimits): MeshClientLimits {
+  return {
+    ...(Connections !== undefined && { connections: Connections }),
+    ...(Rate !== undefined && { rate: Rate }),
+    ...(Per !== undefined && { per: Per }),
+    ...(Burst !== undefined && { burst: Burst }),
   };
 }
 

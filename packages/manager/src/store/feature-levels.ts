@@ -36,7 +36,13 @@ export const NETWORKS_LEVEL = 5;
 const INGRESS_OPTIONS_LEVEL = 5;
 
 /** Options of published ports. They come to other objects only through a service's spec. */
-const ENDPOINT_OPTIONS = ['Ports.[].HostIP', 'Affinity', 'TrafficPolicy', 'RevisionWeight'];
+const ENDPOINT_OPTIONS = [
+  'Ports.[].HostIP',
+  'Ports.[].ClientLimits',
+  'Affinity',
+  'TrafficPolicy',
+  'RevisionWeight',
+];
 
 export const FEATURE_LEVELS: FeatureLevels = {
   kinds: {},

@@ -123,10 +123,18 @@ test('options of a service come to nodes, with weights only while revisions diff
       TaskTemplate: { ...service.Spec.TaskTemplate, ForceUpdate: 9 },
       EndpointSpec: { Affinity: 'client', TrafficPolicy: 'local', RevisionWeight: 25 },
     },
-    Endpoint: { Spec: {}, Ports: [{ ...PORT, HostIP: '198.18.0.9' }] },
+    Endpoint: {
+      Spec: {},
+      Ports: [
+        { ...PORT, HostIP: '198.18.0.9', ClientLimits: { Connections: 5, Rate: 9, Per: 'hour' } },
+      ],
+    },
   }));
   publisher.flush();
-  t.like(publisher.state.ports[0], { affinity: 'client', policy: 'local', hostIp: '198.18.0.9' });
+  t.like(publisher.state.ports[0], {
+    ...{ affinity: 'client', policy: 'local', hostIp: '198.18.0.9' },
+    limits: { connections: 5, rate: 9, per: 'hour' },
+  });
   const weights = () => publisher.state.ports[0]?.endpoints.map(({ weight }) => weight);
   t.deepEqual(weights(), [undefined, undefined], 'both are of the earlier revision');
   await patch(store, 'task', 'z', (task) => ({ ...task, SpecVersion: { Index: 77 } }));

@@ -25,6 +25,14 @@ export interface LocalTask {
   readonly servesIpv6: boolean;
 }
 
+/** Clients of a published port that its limits refused. */
+export interface PortRefusals {
+  readonly port: PortKey;
+  readonly count: number;
+  /** The client of one of them. */
+  readonly from: string;
+}
+
 /**
  * Sends clients of published ports to endpoints, and clients of host ports to tasks of this node.
  *
@@ -82,6 +90,9 @@ export interface LoadBalancer {
 
   /** For the tracer: what it does with packets that the table only marks. */
   readonly balancing?: Balancing;
+
+  /** Clients that limits of published ports refused since the last look. Costs nothing while no port has limits. */
+  look(): Promise<readonly PortRefusals[]>;
 
   /** Tries again to open those. */
   retry(): Promise<void>;

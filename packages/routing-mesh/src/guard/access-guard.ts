@@ -4,6 +4,7 @@ import { TABLE, type TableFamily, type TaskId } from '../layout.js';
 import type { StateChange } from '../checked.js';
 import { StateIndex } from '../state-index.js';
 import type { Family } from '../table/family.js';
+import { countedElements, PacketCounts } from '../table/packet-counts.js';
 import {
   type GuardedTask,
   guardedTasks,
@@ -53,8 +54,8 @@ export class NftablesGuard implements AccessGuard {
   #lastNumber = 0;
   #guarded: readonly GuardedTask[] = [];
   #scope = new GuardScope([], { index: new StateIndex(), services: new Map() });
-  /** Packets of each refused attempt, as last read. */
-  #seen = new Map<string, number>();
+  /** Of each refused attempt. */
+  readonly #counts = new PacketCounts();
   #isFailing = false;
 
   constructor(options: NftablesGuardOptions) {
@@ -87,25 +88,25 @@ export class NftablesGuard implements AccessGuard {
 
   async look(): Promise<readonly Refusals[]> {
     if (this.#guarded.length === 0) return [];
-    const seen = new Map<string, number>();
+    const seen = new Map<string, { attempt: RefusedAttempt; packets: number }>();
     const found = new Map<TaskId, { count: number; last: RefusedAttempt }>();
     const owners = new Map<string, TaskId>();
     for (const { taskId, addresses } of this.#guarded)
       for (const address of addresses) owners.set(address, taskId);
     for (const [family, section] of this.#options.sections) {
       if (!section.isWanted) continue;
-      for (const { attempt, packets } of await this.#read(family)) {
-        const key = `${attempt.to} ${attempt.from} ${attempt.protocol} ${attempt.port}`;
-        const before = this.#seen.get(key) ?? 0;
-        seen.set(key, packets);
-        // Less than before: the kernel forgot it, or the table was written anew.
-        const count = packets < before ? packets : packets - before;
-        const taskId = owners.get(attempt.to);
-        if (taskId === undefined || count === 0) continue;
-        found.set(taskId, { count: (found.get(taskId)?.count ?? 0) + count, last: attempt });
+      for (const one of await this.#read(family)) {
+        const { to, from, protocol, port } = one.attempt;
+        seen.set(`${to} ${from} ${protocol} ${port}`, one);
       }
     }
-    this.#seen = seen;
+    const counts = new Map([...seen].map(([key, { packets }]) => [key, packets]));
+    for (const [key, count] of this.#counts.since(counts)) {
+      const { attempt } = seen.get(key)!;
+      const taskId = owners.get(attempt.to);
+      if (taskId === undefined) continue;
+      found.set(taskId, { count: (found.get(taskId)?.count ?? 0) + count, last: attempt });
+    }
     return [...found].map(([taskId, one]) => ({ taskId, ...one }));
   }
 
@@ -127,22 +128,12 @@ export class NftablesGuard implements AccessGuard {
 
 /** Parses `nft -j list set`. Leaves out what is not of the set's type. */
 export function parseRefused(json: string): { attempt: RefusedAttempt; packets: number }[] {
-  interface Element {
-    readonly elem?: {
-      readonly val?: { readonly concat?: readonly unknown[] };
-      readonly counter?: { readonly packets?: unknown };
-    };
-  }
-  const { nftables } = JSON.parse(json) as {
-    nftables: readonly { readonly set?: { readonly elem?: readonly Element[] } }[];
-  };
   const found: { attempt: RefusedAttempt; packets: number }[] = [];
-  for (const { elem } of nftables.flatMap(({ set }) => set?.elem ?? [])) {
-    const [toText, fromText, protocol, port] = elem?.val?.concat ?? [];
+  for (const { key, packets } of countedElements(json)) {
+    const [toText, fromText, protocol, port] = key;
     const to = parseIpAddress(toText);
     const from = parseIpAddress(fromText);
-    const packets = elem?.counter?.packets;
-    if (to === undefined || from === undefined || typeof packets !== 'number') continue;
+    if (to === undefined || from === undefined) continue;
     const name = typeof protocol === 'string' ? protocol : String(protocol);
     found.push({ attempt: { to, from, protocol: name, port: isPort(port) ? port : 0 }, packets });
   }

@@ -40,6 +40,7 @@ export type SetName =
   | 'ipvs_ports_v6'
   | 'ipvs_shared'
   | 'ipvs_before'
+  | 'limited'
   | WallSetName
   | GuardSetName
   | VipSetName;
@@ -69,6 +70,8 @@ export type VipSetName =
 export class ElementChanges {
   /** Of the table: with `ip`, it has no sets for IPv6. */
   readonly family: NftFamily;
+  #declared = '';
+  #retired = '';
   readonly #deleted = new Map<SetName, string[]>();
   readonly #added = new Map<SetName, string[]>();
 
@@ -86,15 +89,27 @@ export class ElementChanges {
     append(this.#deleted, set, element);
   }
 
-  get empty(): boolean {
-    return this.#added.size === 0 && this.#deleted.size === 0;
+  /** Makes chains and sets that elements lead to, as nft text: before elements are added. */
+  declare(text: string): void {
+    this.#declared += text;
   }
 
-  /** The nft text: deletions first, so that an element whose value changes can be added. */
+  /** Deletes such chains and sets: after the elements that led to them. */
+  retire(text: string): void {
+    this.#retired += text;
+  }
+
+  get empty(): boolean {
+    return this.text() === '';
+  }
+
+  /** The nft text: deletions of elements first, so that one whose value changes can be added. */
   text(): string {
     return (
       statements(`delete element ${this.family}`, this.#deleted) +
-      statements(`add element ${this.family}`, this.#added)
+      this.#declared +
+      statements(`add element ${this.family}`, this.#added) +
+      this.#retired
     );
   }
 }

@@ -58,6 +58,9 @@ const FIELDS: readonly Field[] = [
   one('ether saddr', 'ether_addr', ({ etherSource }) => etherSource?.toLowerCase()),
   one('ip saddr', 'ipv4_addr', (packet) => (v6(packet) ? undefined : packet.source)),
   one('ip daddr', 'ipv4_addr', (packet) => (v6(packet) ? undefined : packet.destination)),
+  one('ip6 saddr & ffff:ffff:ffff:ffff::', 'ipv6_addr', (packet) =>
+    v6(packet) ? packet.source : undefined,
+  ),
   one('ip6 saddr', 'ipv6_addr', (packet) => (v6(packet) ? packet.source : undefined)),
   one('ip6 daddr', 'ipv6_addr', (packet) => (v6(packet) ? packet.destination : undefined)),
   ...ports('th', hasPorts),

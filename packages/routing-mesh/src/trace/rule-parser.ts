@@ -79,10 +79,28 @@ function parseRemember(tokens: NftTokens): Statement {
   tokens.expect('{');
   const key = fieldsOf(tokens);
   if (tokens.take('timeout')) tokens.next();
+  if (takeLimit(tokens)) {
+    tokens.expect('}');
+    return { kind: 'limit', set: set.slice(1), key };
+  }
   tokens.take('counter');
   if (tokens.take(':')) fieldsOf(tokens);
   tokens.expect('}');
   return { kind: 'remember', set: set.slice(1), key };
+}
+
+/** `ct count over 5`, `limit rate over 5/second burst 5 packets` */
+function takeLimit(tokens: NftTokens): boolean {
+  if (tokens.take('ct', 'count', 'over')) {
+    readNumber(tokens.next());
+    return true;
+  }
+  if (!tokens.take('limit', 'rate', 'over')) return false;
+  tokens.next();
+  tokens.expect('burst');
+  readNumber(tokens.next());
+  tokens.expect('packets');
+  return true;
 }
 
 function fieldsOf(tokens: NftTokens): readonly Field[] {
@@ -123,6 +141,11 @@ function parseDraw(tokens: NftTokens, field?: Field): Expression {
 function parseMatch(tokens: NftTokens): Statement {
   const fields = takeFields(tokens);
   if (fields === undefined) throw tokens.unknown('the statement');
+  if (tokens.take('vmap')) {
+    const map = tokens.next();
+    if (!map.startsWith('@')) throw tokens.unknown('the map');
+    return { kind: 'vmap', key: fields, map: map.slice(1) };
+  }
   const mask = tokens.take('&') ? tokens.next() : undefined;
   const isNegated = tokens.take('!=') || tokens.take('!');
   if (!isNegated) tokens.take('==');

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { type IpAddress, parseIpAddress } from '@swarm/api';
 import type { Field } from './field.js';
 import { jhash, reciprocalScale } from './jhash.js';
@@ -65,6 +66,14 @@ function runStatement(statement: Statement, world: World, table: NftTable, host:
       return { worlds: [world] };
     case 'remember':
       return readAll(statement.key, packet, host) === undefined ? undefined : { worlds: [world] };
+    case 'limit':
+      return undefined;
+    case 'vmap': {
+      const key = readAll(statement.key, packet, host);
+      const verdict = key === undefined ? undefined : table.set(statement.map).find(key);
+      if (verdict === undefined) return undefined;
+      return { world, way: { kind: 'jump', chain: jumpOf(verdict) } };
+    }
     case 'timeout':
       return { worlds: [{ ...world, timeout: statement.name }] };
     case 'set':
@@ -97,6 +106,12 @@ function runStatement(statement: Statement, world: World, table: NftTable, host:
       return to === undefined ? undefined : end(translatedTo(world, to), 'accept');
     }
   }
+}
+
+/** The only verdict in our maps. */
+export function jumpOf(verdict: string): string {
+  assert(verdict.startsWith('jump '), 'a map leads to a chain');
+  return verdict.slice('jump '.length);
 }
 
 function end(world: World, kind: 'accept' | 'drop'): After {

@@ -31,6 +31,10 @@ export interface Match {
 export type Statement =
   | Match
   | { readonly kind: 'set'; readonly what: 'mark' | 'ct mark' | 'zone'; readonly to: Expression }
+  /** What follows is for clients beyond a limit; the tracer's packet is of one within. */
+  | { readonly kind: 'limit'; readonly set: string; readonly key: readonly Field[] }
+  /** The map's values are verdicts. */
+  | { readonly kind: 'vmap'; readonly key: readonly Field[]; readonly map: string }
   | { readonly kind: 'remember'; readonly set: string; readonly key: readonly Field[] }
   | { readonly kind: 'timeout'; readonly name: string }
   /** Changes nothing that rules look at. */

@@ -2,6 +2,7 @@ import { NftSet } from './nft-set.js';
 import { UnknownNftTextError } from './nft-tokens.js';
 import { parseHook, parseRule } from './rule-parser.js';
 import type { Chain, Hook, Rule } from './rule.js';
+import { jumpOf } from './rule-runner.js';
 import { readTypes } from './values.js';
 
 type TableFamily = 'ip' | 'ip6' | 'inet';
@@ -88,6 +89,13 @@ export class NftRuleset {
       changed.add(table);
       return;
     }
+    const set = /^delete set (ip|ip6|inet) (\S+) (\S+)$/.exec(line);
+    if (set !== null) {
+      const table = this.table(set[1]!, set[2]!);
+      if (!table.sets.delete(set[3]!)) throw new Error(`there is no set ${set[3]}`);
+      changed.add(table);
+      return;
+    }
     const table = /^(add|delete) table (ip|ip6|inet) (\S+)$/.exec(line);
     if (table === null) throw new UnknownNftTextError('the command', line);
     const [, verb, family, name] = table;
@@ -166,7 +174,13 @@ function checkReferences(table: NftTable): void {
             throw new UnknownNftTextError(`the chain in ${name}`, text);
         } else if (statement.kind === 'match' && statement.wanted.kind === 'set') {
           setOf(statement.wanted.set, statement.fields);
-        } else if (statement.kind === 'remember') {
+        } else if (statement.kind === 'vmap') {
+          const { elements } = setOf(statement.map, statement.key);
+          for (const each of elements) {
+            if (!table.chains.has(jumpOf(each.split(' : ')[1] ?? '')))
+              throw new UnknownNftTextError(`the chain in ${statement.map}`, each);
+          }
+        } else if (statement.kind === 'remember' || statement.kind === 'limit') {
           setOf(statement.set, statement.key);
         } else if (statement.kind === 'timeout') {
           if (!table.objects.has(statement.name))

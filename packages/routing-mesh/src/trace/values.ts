@@ -11,7 +11,8 @@ export type NftType =
   | 'inet_service'
   | 'ifname'
   | 'mark'
-  | 'ct zone';
+  | 'ct zone'
+  | 'verdict';
 
 const TYPES: readonly string[] = [
   'ipv4_addr',
@@ -22,6 +23,7 @@ const TYPES: readonly string[] = [
   'ifname',
   'mark',
   'ct zone',
+  'verdict',
 ] satisfies readonly NftType[];
 
 /** Types in the order of a concatenation: `inet_proto . inet_service`. */
@@ -49,6 +51,7 @@ export function canonical(type: NftType, text: string): string {
     case 'ether_addr':
       return text.toLowerCase();
     case 'inet_proto':
+    case 'verdict':
       return text;
     case 'ifname':
       return unquoted(text);

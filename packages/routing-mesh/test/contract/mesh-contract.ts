@@ -1,3 +1,4 @@
+import type { MeshClientLimits } from '@swarm/api';
 import test from 'ava';
 import { until } from '@swarm/sim';
 import type { MeshCluster } from '../lab/cluster.js';
@@ -186,6 +187,60 @@ export function meshContract(open: () => Promise<MeshCluster>): () => MeshCluste
       t.is((error as NodeJS.ErrnoException).code, 'ECONNREFUSED');
     }
   });
+
+  test.serial(
+    'a client has as many connections as its limit, and keeps them when that changes',
+    async (t) => {
+      const task = await cluster.task(1);
+      const publish = (limits?: MeshClientLimits) =>
+        cluster.publish(8078, [task], 'tcp', limits === undefined ? {} : { limits });
+      const { agent } = cluster.client;
+      const to = { host: address(2), port: 8078 };
+      const answered = async (id: number) => t.is((await agent.again(id)).task, task.taskId);
+      await publish({ connections: 2 });
+      const kept = [await agent.open(to), await agent.open(to)];
+      for (const id of kept) await answered(id);
+      const startMs = performance.now();
+      const error = await t.throwsAsync(agent.ask({ ...to, timeoutMs: 5000 }));
+      t.regex((error as NodeJS.ErrnoException).code ?? '', /ECONNREFUSED|ECONNRESET/);
+      t.true(performance.now() - startMs < 900, 'at once');
+      for (const id of kept) await answered(id);
+      t.is((await agent.ask({ ...to, host: address(3) })).task, task.taskId, 'each node counts');
+      await agent.end(kept.pop()!);
+      await until('the next connection is admitted', () =>
+        agent.ask({ ...to, timeoutMs: 5000 }).then(
+          () => true,
+          () => undefined,
+        ),
+      );
+      for (const limits of [{ connections: 1 }, { connections: 1, rate: 1 }, undefined]) {
+        await publish(limits);
+        for (const id of kept) await answered(id);
+      }
+      t.is((await agent.ask(to)).task, task.taskId, 'no limits any more');
+      for (const id of kept) await agent.end(id);
+    },
+  );
+
+  test.serial(
+    'a client opens as many connections in a time as its limit, TCP and UDP',
+    async (t) => {
+      const task = await cluster.task(3);
+      const limits = { rate: 2, per: 'hour', burst: 3 } as const;
+      const { agent } = cluster.client;
+      for (const protocol of ['tcp', 'udp'] as const) {
+        await cluster.publish(8079, [task], protocol, { limits });
+        const ask = protocol === 'tcp' ? agent.ask : agent.askUdp;
+        const to = { host: address(1), port: 8079, timeoutMs: 1500 };
+        for (let i = 0; i < 3; i += 1) t.is((await ask(to)).task, task.taskId, `${protocol} ${i}`);
+        for (let i = 0; i < 2; i += 1)
+          await t.throwsAsync(ask(to), undefined, `${protocol} beyond`);
+        t.is((await ask({ ...to, host: address(2) })).task, task.taskId, 'each node counts');
+        await cluster.publish(8079, [task], protocol);
+        t.is((await ask(to)).task, task.taskId, 'no limits any more');
+      }
+    },
+  );
 
   test.serial('64 KiB go through, in one piece', async (t) => {
     const task = await cluster.task(2);

@@ -104,6 +104,7 @@ export class FakeParts {
       holds: () => false,
       servesIpv6: () => false,
       unserved: this.unserved,
+      look: async () => [],
       retry: () => this.#call('balancer.retry'),
       cut: (addresses) => this.#call(`balancer.cut ${addresses.join(' ')}`),
       repair: async () => {

@@ -1,4 +1,4 @@
-import type { MeshPort, MeshState, PortProtocol } from '@swarm/api';
+import type { MeshClientLimits, MeshPort, MeshState, PortProtocol } from '@swarm/api';
 import fc from 'fast-check';
 import type { OverlayNetwork, TaskAttachment } from '../../src/index.js';
 import { rawPeer } from './checked.js';
@@ -21,8 +21,15 @@ const port = (protocol: PortProtocol, publishedPort: number): fc.Arbitrary<MeshP
         fc.record({ index: fc.constantFrom(...NODES), task: fc.nat({ max: 12 }) }),
         { maxLength: 34, selector: ({ index, task }) => `${index} ${task}` },
       ),
+      limits: fc.constantFrom<MeshClientLimits | undefined>(
+        undefined,
+        { connections: 5 },
+        { connections: 5, rate: 100, burst: 7 },
+        { rate: 10, per: 'minute' },
+      ),
     })
-    .map(({ nodes }) => ({
+    .map(({ nodes, limits }) => ({
+      ...(limits === undefined ? {} : { limits }),
       protocol,
       publishedPort,
       serviceId: `s${publishedPort}`,
@@ -92,6 +99,7 @@ export const fullWorld: RandomWorld = worldOf({
     ports: [
       {
         ...{ protocol: 'tcp', publishedPort: 8080, serviceId: 's' },
+        limits: { connections: 5, rate: 100 },
         endpoints: [endpoint(1, 0), endpoint(2, 0)],
       },
       { protocol: 'udp', publishedPort: 8080, serviceId: 's', endpoints: [endpoint(2, 0)] },

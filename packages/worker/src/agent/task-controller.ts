@@ -41,7 +41,7 @@ export class TaskController {
   readonly #done: Promise<void>;
 
   /** Attempts of clients that were refused while this daemon ran. */
-  #refused = 0;
+  readonly #refused = new Map<TaskRefusals['by'], { total: number; why: string }>();
 
   constructor(known: KnownTask, host: TaskHost) {
     const observed = new ObservedTask(known, host);
@@ -95,16 +95,23 @@ export class TaskController {
     this.#observed.raise(desired);
   }
 
-  /** Tells how many clients no rule of its service admits. Another message of a running task comes first. */
-  refused({ count, last }: TaskRefusals): void {
+  /**
+   * Tells how many clients no rule of its service admits, and how many were beyond limits here. Another message of
+   * a running task comes first.
+   */
+  refused({ by, count, last }: TaskRefusals): void {
     const { State, Ready } = this.#observed.status;
     if (State !== 'running' || Ready === false || this.#observed.isUnwanted) return;
-    this.#refused += count;
-    const attempts = this.#refused === 1 ? '1 attempt' : `${this.#refused} attempts`;
+    const total = (this.#refused.get(by)?.total ?? 0) + count;
+    const attempts = total === 1 ? '1 attempt' : `${total} attempts`;
     const port = last.port === 0 ? last.protocol : `${last.protocol}/${last.port}`;
-    this.#observed.set({
-      Message: `running; refused ${attempts} to reach it that no rule of its service allows, one from ${last.from} to ${port}`,
-    });
+    const why =
+      by === 'rules'
+        ? `refused ${attempts} to reach it that no rule of its service allows, one from ${last.from} to ${port}`
+        : `this node refused ${attempts} beyond the limits of a client, one from ${last.from} to published port ${port}`;
+    this.#refused.set(by, { total, why });
+    const all = [...this.#refused.values()].map((each) => each.why);
+    this.#observed.set({ Message: ['running', ...all].join('; ') });
   }
 
   /**

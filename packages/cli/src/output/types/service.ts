@@ -1,6 +1,7 @@
 import type {
   AllowedPort,
   AllowRule,
+  ClientLimits,
   EndpointSpec,
   NetworkAttachmentConfig,
   Placement,
@@ -109,8 +110,16 @@ const PORTS = sliceOf(
       PublishedPort: INT,
       PublishMode: STRING,
       HostIP: STRING,
+      ClientLimits: pointerTo(
+        struct<ClientLimits>('ClientLimits', {
+          Connections: INT,
+          Rate: INT,
+          Per: STRING,
+          Burst: INT,
+        }),
+      ),
     },
-    { ours: ['HostIP'] },
+    { ours: ['HostIP', 'ClientLimits'] },
   ),
 );
 

@@ -15,7 +15,7 @@ import type { HostPort } from '../../mesh.js';
 import type { MeshTable } from '../../table/mesh-table.js';
 import type { Balance, Balancing } from '../../trace/packet.js';
 import { hasGone } from '../gone-peer.js';
-import type { BalancerSlice, LoadBalancer, LocalTask } from '../load-balancer.js';
+import type { BalancerSlice, LoadBalancer, LocalTask, PortRefusals } from '../load-balancer.js';
 import type { NftablesBalancer } from '../nftables/nftables-balancer.js';
 import type { IpvsSection } from './ipvs-section.js';
 import type { IpvsServices } from './ipvs-services.js';
@@ -165,6 +165,10 @@ export class IpvsBalancer implements LoadBalancer {
     );
     return service === undefined ? undefined : balance(mark, service);
   };
+
+  look(): Promise<readonly PortRefusals[]> {
+    return this.#options.common.look();
+  }
 
   retry(): Promise<void> {
     return this.#options.common.retry();

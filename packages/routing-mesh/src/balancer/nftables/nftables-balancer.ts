@@ -27,9 +27,11 @@ import type { HostPort } from '../../mesh.js';
 import type { MeshTable } from '../../table/mesh-table.js';
 import { hasGone } from '../gone-peer.js';
 import { ipv4Address } from '../listening-address.js';
-import type { BalancerSlice, LoadBalancer, LocalTask } from '../load-balancer.js';
+import type { BalancerSlice, LoadBalancer, LocalTask, PortRefusals } from '../load-balancer.js';
 import { Conntrack, type Flow } from './conntrack.js';
 import type { HostPorts, HostPortSection } from './host-port-section.js';
+import { LimitRefusalsReader } from './limit-refusals.js';
+import type { LimitSection } from './limit-section.js';
 import type { ListenedPort, LoopbackListeners } from './loopback-listeners.js';
 import { Model, type ModelPort, type PortChange } from './model.js';
 import { portAccess } from './port-access.js';
@@ -54,8 +56,9 @@ export interface NftablesBalancerOptions {
   readonly table: MeshTable;
   /** Told what the state makes of published ports. */
   readonly ports: PortSection;
-  /** A section of that table. */
+  /** Sections of that table. */
   readonly hostPorts: HostPortSection;
+  readonly limits: LimitSection;
   readonly loopback: LoopbackListeners;
   readonly ingressNetwork: SubnetText;
   /** Whether the table translates IPv6. */
@@ -77,6 +80,7 @@ export class NftablesBalancer implements LoadBalancer {
   readonly #options: NftablesBalancerOptions;
   readonly #logger: Logger;
   readonly #conntrack: Conntrack;
+  readonly #refusals: LimitRefusalsReader;
   #self: CheckedPeer | undefined;
   readonly #model = new Model();
   #peers: ReadonlyMap<string, CheckedPeer> = new Map();
@@ -100,6 +104,7 @@ export class NftablesBalancer implements LoadBalancer {
     this.#options = options;
     this.#logger = options.logger;
     this.#conntrack = new Conntrack(options.kernel.run, { hasIpv6: options.hasIpv6 });
+    this.#refusals = new LimitRefusalsReader({ ...options, run: options.kernel.run });
   }
 
   async start(self: CheckedPeer): Promise<void> {
@@ -159,6 +164,7 @@ export class NftablesBalancer implements LoadBalancer {
     for (const { key, before } of changes)
       if (!this.#unsettled.has(key)) this.#unsettled.set(key, before);
     this.#options.ports.follow(this.#model.ports, changes);
+    this.#options.limits.follow(changes);
   }
 
   async settle({ isUnsure } = { isUnsure: false }): Promise<void> {
@@ -229,6 +235,10 @@ export class NftablesBalancer implements LoadBalancer {
       this.#unserved = { failed, reasons };
     }
     return this.#unserved.reasons;
+  }
+
+  async look(): Promise<readonly PortRefusals[]> {
+    return this.#options.limits.isWanted ? this.#refusals.read() : [];
   }
 
   async retry(): Promise<void> {

@@ -1,5 +1,6 @@
 import type { Clock, IpAddress } from '@swarm/api';
 import type { Sockets } from '../../kernel/sockets.js';
+import type { ClientLimiter } from './client-limiter.js';
 
 /** Where a proxy sends a client. */
 export interface Target {
@@ -20,6 +21,8 @@ export interface ProxyOptions {
   readonly clock: Clock;
   /** 0 to 1, as `Math.random`. */
   readonly random: () => number;
+  /** Absent: clients have no limits. */
+  readonly limiter?: ClientLimiter | undefined;
 }
 
 export function targetKey(target: Target): string {

@@ -77,11 +77,19 @@ export class TcpProxy {
   }
 
   #serve(client: StreamSocket): void {
-    this.#connections.set(client, undefined);
-    client.on('error', () => {});
-    client.on('close', () => this.#connections.delete(client));
-    client.setKeepAlive(true);
+    const { limiter, clock } = this.#options;
     const from = client.remoteAddress ?? '';
+    client.on('error', () => {});
+    if (limiter?.admit(from, clock.monotonicMs()) === false) {
+      client.resetAndDestroy();
+      return;
+    }
+    this.#connections.set(client, undefined);
+    client.on('close', () => {
+      this.#connections.delete(client);
+      limiter?.leave(from);
+    });
+    client.setKeepAlive(true);
     this.#dial(client, this.#order.of(from, this.#options.random(), MAX_TRIES));
   }
 

@@ -12,6 +12,8 @@ const SEND_QUEUE_LIMIT_BYTES = 256 * 1024;
 
 /** One client and its target. */
 interface Session {
+  /** The client's address. */
+  readonly from: string;
   readonly target: Target;
   readonly socket: DatagramSocket;
   /** Until the socket is connected. */
@@ -98,6 +100,8 @@ export class UdpProxy {
     if (session === undefined) {
       const target = this.#order.of(from.address, this.#options.random(), 1)[0];
       if (target === undefined) return;
+      const { limiter, clock } = this.#options;
+      if (limiter?.admit(from.address, clock.monotonicMs()) === false) return;
       session = this.#open(socket, client, from, target);
     } else {
       this.#sessions.delete(client);
@@ -129,12 +133,15 @@ export class UdpProxy {
       // Refused or unreachable: the client's next datagram goes to whatever is drawn then.
       failed: () => this.#end(client, session),
     });
-    const session: Session = { target, socket: upstream, held: [], lastMs: 0 };
+    const session: Session = { from: from.address, target, socket: upstream, held: [], lastMs: 0 };
     return session;
   }
 
   #end(client: string, session: Session): void {
-    if (this.#sessions.get(client) === session) this.#sessions.delete(client);
+    if (this.#sessions.get(client) === session) {
+      this.#sessions.delete(client);
+      this.#options.limiter?.leave(session.from);
+    }
     session.held = [];
     session.socket.close();
   }

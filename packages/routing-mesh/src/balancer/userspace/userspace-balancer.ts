@@ -8,14 +8,16 @@ import {
   portKey,
 } from '@swarm/api';
 import type { CheckedEndpoint, CheckedPeer } from '../../checked.js';
+import type { ClientLimits } from '../../client-limits.js';
 import type { Sockets } from '../../kernel/sockets.js';
 import type { TaskId } from '../../layout.js';
 import type { HostPort } from '../../mesh.js';
 import { hostPortRefusal } from '../../port-guard.js';
 import { hasGone } from '../gone-peer.js';
 import { dialledAddress } from '../listening-address.js';
-import type { BalancerSlice, LoadBalancer, LocalTask } from '../load-balancer.js';
+import type { BalancerSlice, LoadBalancer, LocalTask, PortRefusals } from '../load-balancer.js';
 import { eligible } from '../traffic-policy.js';
+import { ClientLimiter } from './client-limiter.js';
 import type { Target } from './target.js';
 import { TcpProxy } from './tcp-proxy.js';
 import { UdpProxy } from './udp-proxy.js';
@@ -29,6 +31,7 @@ interface Wanted {
   readonly targets: readonly Target[];
   readonly bindAddresses: readonly string[];
   readonly hasAffinity: boolean;
+  readonly limits: ClientLimits | undefined;
 }
 
 export interface UserspaceBalancerOptions {
@@ -53,6 +56,8 @@ export class UserspaceBalancer implements LoadBalancer {
   /** Where each listens. */
   readonly #bound = new Map<PortKey, string>();
   /** Proxies of removed ports that still have connections; kept to end those on close. */
+  /** Of published ports, which may get other proxies. */
+  readonly #limiters = new Map<PortKey, ClientLimiter>();
   readonly #draining = new Set<TcpProxy | UdpProxy>();
   /** Ports that could not be opened, and why. */
   #failed: ReadonlyMap<PortKey, string> = new Map();
@@ -139,6 +144,13 @@ export class UserspaceBalancer implements LoadBalancer {
     return this.#failed;
   }
 
+  async look(): Promise<readonly PortRefusals[]> {
+    return [...this.#limiters].flatMap(([port, limiter]) => {
+      const refused = limiter.takeRefused();
+      return refused === undefined ? [] : [{ port, ...refused }];
+    });
+  }
+
   async retry(): Promise<void> {
     await this.#follow([...this.#failed.keys()]);
   }
@@ -161,7 +173,10 @@ export class UserspaceBalancer implements LoadBalancer {
     const keys = new Set(touched ?? this.#keys());
     for (const key of keys) {
       const wanted = this.#wanted(key);
-      if (wanted === undefined) this.#note(key, undefined);
+      if (wanted === undefined) {
+        this.#note(key, undefined);
+        this.#limiters.delete(key);
+      }
       const proxy = this.#proxies.get(key);
       if (proxy === undefined || wanted?.bindAddresses.join() === this.#bound.get(key)) continue;
       this.#proxies.delete(key);
@@ -183,9 +198,12 @@ export class UserspaceBalancer implements LoadBalancer {
 
   async #open(
     key: PortKey,
-    { protocol, port, targets, bindAddresses, hasAffinity }: Wanted,
+    { protocol, port, targets, bindAddresses, hasAffinity, limits }: Wanted,
   ): Promise<void> {
-    const proxy = this.#proxies.get(key) ?? this.#create(protocol, port, bindAddresses);
+    const limiter = this.#limiters.get(key) ?? new ClientLimiter();
+    this.#limiters.set(key, limiter);
+    limiter.follow(limits);
+    const proxy = this.#proxies.get(key) ?? this.#create(protocol, port, bindAddresses, limiter);
     if (proxy === undefined) return;
     this.#proxies.set(key, proxy);
     this.#bound.set(key, bindAddresses.join());
@@ -226,6 +244,7 @@ export class UserspaceBalancer implements LoadBalancer {
         targets: [{ nodeId: '', address, port: targetPort, name: own.task.taskId, weight: 1 }],
         bindAddresses: this.#bindAddresses(hostIp),
         hasAffinity: false,
+        limits: undefined,
       };
     }
     const published = this.#slice.ports.get(key);
@@ -238,6 +257,7 @@ export class UserspaceBalancer implements LoadBalancer {
       targets: chosen.map((endpoint) => this.#target(endpoint)),
       bindAddresses: this.#bindAddresses(options.hostIp),
       hasAffinity: options.hasAffinity,
+      limits: options.limits,
     };
   }
 
@@ -256,9 +276,10 @@ export class UserspaceBalancer implements LoadBalancer {
     protocol: PortProtocol,
     port: number,
     bindAddresses: readonly string[],
+    limiter: ClientLimiter,
   ): TcpProxy | UdpProxy | undefined {
     const { sockets, clock, random, udpIdleMs } = this.#options;
-    const common = { bindAddresses, port, sockets, clock, random };
+    const common = { bindAddresses, port, sockets, clock, random, limiter };
     if (protocol === 'tcp') return new TcpProxy(common);
     if (protocol === 'udp') return new UdpProxy({ ...common, idleMs: udpIdleMs });
     const key = portKey(protocol, port);
