@@ -420,6 +420,22 @@ test('a task of a service that admits only some goes to nodes that enforce it', 
   t.is(nodeOf(store, 'a'), 'root');
 });
 
+test('a task goes on at once when the rules of its service go', async (t) => {
+  const { store, scheduler, pass } = setup();
+  await put(store, 'node', described('user', { RuntimeCapabilities: ['images'] }));
+  const service = serviceDraft('s1');
+  const EndpointSpec = { Allow: [{ From: 'web' }] };
+  await put(store, 'service', { ...service, Spec: { ...service.Spec, EndpointSpec } });
+  const more = spec({ ContainerSpec: { Image: 'nginx' } });
+  await put(store, 'task', pending('a', { ...more, ServiceID: 's1' }));
+  scheduler.start();
+  await pass();
+  t.is(nodeOf(store, 'a'), undefined);
+  await patch(store, 'service', 's1', (one) => ({ ...one, Spec: service.Spec }));
+  await pass();
+  t.is(nodeOf(store, 'a'), 'user');
+});
+
 test('a node of an older version, which declares nothing, is known by the name of its runtime', async (t) => {
   const { store, scheduler, pass } = setup();
   await put(store, 'node', described('n1', { Runtime: 'process' }));

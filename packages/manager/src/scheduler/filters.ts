@@ -2,7 +2,7 @@ import { isFixed, isIngress } from '../allocator/publish-conflict.js';
 import type { AddressBook } from '../allocator/address-book.js';
 import { wantedNetworks } from '../allocator/attachments.js';
 import { enforcesRules } from '../allocator/enforces-rules.js';
-import type { View } from '../store/store.js';
+import type { StoreEvent, View } from '../store/store.js';
 import {
   capabilityWords,
   isEncrypted,
@@ -11,6 +11,7 @@ import {
   RUNTIME_CAPABILITIES,
   type RuntimeCapability,
   runtimeCapabilities,
+  type Service,
   type Task,
 } from '@swarm/api';
 import { matchesConstraints, storedConstraints } from './constraint.js';
@@ -100,6 +101,20 @@ function encryption(view: View): Filter {
   };
 }
 
+/** Whether filters may find otherwise after the event, besides by what a node has and holds. */
+export function isReadByFilters(event: StoreEvent): boolean {
+  if (event.kind === 'network') return true;
+  return (
+    event.kind === 'service' &&
+    event.action === 'update' &&
+    hasRules(event.object) !== hasRules(event.previous)
+  );
+}
+
+function hasRules(service: Service | undefined): boolean {
+  return service?.Spec.EndpointSpec?.Allow !== undefined;
+}
+
 /**
  * Ours: tasks of a service that says who may connect to it go only where that is enforced: a kernel mesh of a
  * version that knows rules, which declares overlay networks.
@@ -107,9 +122,7 @@ function encryption(view: View): Filter {
 function guarded(view: View): Filter {
   return {
     prepare: (task) =>
-      view.get('service', task.ServiceID)?.Spec.EndpointSpec?.Allow === undefined
-        ? undefined
-        : ({ node }) => enforcesRules(node),
+      hasRules(view.get('service', task.ServiceID)) ? ({ node }) => enforcesRules(node) : undefined,
     explain: (nodes, all) =>
       `${nodes === all ? 'no node can' : `${some(nodes)} cannot`} enforce who may connect to it (Allow): ` +
       'start a daemon as root on a host with nftables, or remove the rules',

@@ -8,7 +8,7 @@ import { laterTime } from '../orchestrator/time.js';
 import { SetAside } from '../set-aside.js';
 import { isTooLarge } from '../store/batches.js';
 import { type StoreChange, type StoreEvent, TRANSACTION_CHANGES_LIMIT } from '../store/store.js';
-import { allFilters, type Filter, Pipeline } from './filters.js';
+import { allFilters, type Filter, isReadByFilters, Pipeline } from './filters.js';
 import { type NodeInfo, versionKey } from './node-info.js';
 import { makesRoom, NodeSet } from './node-set.js';
 import { Spread } from './spread.js';
@@ -99,8 +99,8 @@ class Scheduler implements ControlLoop {
         if (isNews) this.#pass.trigger();
       } else this.#waiting.delete(ID);
     }
-    if (this.#waiting.size > 0 && makesRoom(event)) this.#pass.trigger();
-    if (event.kind === 'network' && this.#waiting.size > 0) this.#pass.trigger();
+    if (this.#waiting.size > 0 && (makesRoom(event) || isReadByFilters(event)))
+      this.#pass.trigger();
   }
 
   async #run(isStopped: () => boolean): Promise<void> {
