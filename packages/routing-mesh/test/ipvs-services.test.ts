@@ -4,7 +4,7 @@ import { IpvsLeftovers } from '../src/balancer/ipvs/ipvs-leftovers.js';
 import { IpvsServices } from '../src/balancer/ipvs/ipvs-services.js';
 import { IpvsSettings } from '../src/balancer/ipvs/ipvs-settings.js';
 import { IpvsSocket } from '../src/balancer/ipvs/ipvs-socket.js';
-import { EMPTY_MODEL, type Model, nextModel } from '../src/balancer/nftables/model.js';
+import { Model } from '../src/balancer/nftables/model.js';
 import { checkedState, ip, peer, rawPeer } from './support/checked.js';
 import { PaperIpvs } from './support/paper-ipvs.js';
 
@@ -23,15 +23,16 @@ function port(endpoints: readonly MeshEndpoint[], more: Partial<MeshPort> = {}):
 async function opened(paper = new PaperIpvs()) {
   const socket = await IpvsSocket.open(paper.kernel(), true);
   const services = new IpvsServices(socket, { hasIpv6: true });
-  let model: Model = EMPTY_MODEL;
+  const model = new Model();
   paper.take();
   return {
     ...{ paper, services, socket },
     hold(ports: readonly MeshPort[], gone: readonly string[] = []) {
       const peers = [1, 2, 3].map(rawPeer);
-      model = nextModel(model, checkedState({ generation: 1, peers, ports }), peer(1));
+      const state = checkedState({ generation: 1, peers, ports });
+      const changes = model.follow({ ...state, touched: undefined }, peer(1));
       const isGone = (address: string) => gone.some((start) => address.startsWith(start));
-      services.follow(model, isGone, gone.length > 0);
+      services.follow(changes, isGone, gone.length > 0);
       return paper.take();
     },
     destination: (mark: number, address: string, family = 2) => {

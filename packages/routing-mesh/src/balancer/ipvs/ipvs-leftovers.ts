@@ -1,7 +1,6 @@
 import type { Logger } from '@swarm/api';
 import type { Kernel } from '../../kernel/kernel.js';
 import type { TableFamily } from '../../layout.js';
-import { EMPTY_MODEL } from '../nftables/model.js';
 import { IpvsServices } from './ipvs-services.js';
 import { IpvsSettings, rememberedSettings, type SettingValues } from './ipvs-settings.js';
 import { IpvsSocket } from './ipvs-socket.js';
@@ -62,7 +61,7 @@ export class IpvsLeftovers {
   async drain(): Promise<void> {
     if (this.#isDone) return;
     try {
-      if (!this.#isFollowed) this.#services.follow(EMPTY_MODEL, () => false, false);
+      if (!this.#isFollowed) this.#services.follow([], () => false, false);
       this.#isFollowed = true;
       this.#services.repair();
       if (this.#socket.services().length > 0) return;

@@ -130,8 +130,7 @@ function changePort(
     port === undefined ? [] : portElements(port, changes.family === 'inet');
   const had = new Map(of(before).map((one) => [one.join(' '), one]));
   const has = new Map(of(after).map((one) => [one.join(' '), one]));
-  for (const [text, [set, element]] of had)
-    if (!has.has(text)) changes.delete(set, keyOf(element));
+  for (const [text, [set, element]] of had) if (!has.has(text)) changes.delete(set, keyOf(element));
   for (const [text, one] of has) if (!had.has(text)) changes.add(...one);
 }
 
