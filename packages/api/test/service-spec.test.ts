@@ -334,7 +334,18 @@ test('options of published ports are stored, what means none is not, and nonsens
     message: /8080:80\/tcp \(host\) has ClientLimits, which only/,
   });
   t.throws(() => endpoint(limited({ Burst: 5 })), { message: /have a Burst but no Rate/ });
+  const proxied = (fields: object = {}, more: object = {}) =>
+    endpoint({ ...more, Ports: [{ ...PORT, ProxyProtocol: 'v2', ...fields }] });
+  t.like(proxied(), { Ports: [{ ProxyProtocol: 'v2' }] });
+  t.deepEqual(proxied({ ProxyProtocol: 'none' }), { Mode: 'vip', Ports: [PORT] });
+  t.throws(() => proxied({ Protocol: 'udp' }), {
+    message: /which only TCP has here; leave it out/,
+  });
+  t.throws(() => proxied({ PublishMode: 'host' }), { message: /only ports in ingress mode have/ });
+  t.throws(() => proxied({}, { Affinity: 'client' }), { message: /Affinity cannot be kept/ });
+  t.throws(() => proxied({}, { Allow: [] }), { message: /Allow cannot admit clients/ });
   for (const bad of [
+    { Ports: [{ ...PORT, ProxyProtocol: 'v3' }] },
     limited({ Connections: 10_001 }),
     limited({ Connections: -1 }),
     limited({ Rate: 5, Per: 'day' }),
@@ -354,7 +365,7 @@ test('a client that knows no options keeps them, and what means none takes them 
     Affinity: 'client',
     TrafficPolicy: 'local',
     RevisionWeight: 5,
-    Ports: [{ ...PORT, HostIP: '192.0.2.1', ClientLimits: { Rate: 5 } }],
+    Ports: [{ ...PORT, HostIP: '192.0.2.1', ClientLimits: { Rate: 5 }, ProxyProtocol: 'v1' }],
   } as const;
   // As Docker's client reads, edits and writes it.
   const edited = { Mode: 'vip' as const, Ports: [PORT, { TargetPort: 81 }] };
@@ -369,7 +380,7 @@ test('a client that knows no options keeps them, and what means none takes them 
     Affinity: 'none' as const,
     TrafficPolicy: 'cluster' as const,
     RevisionWeight: 100,
-    Ports: [{ ...PORT, HostIP: '', ClientLimits: {} }],
+    Ports: [{ ...PORT, HostIP: '', ClientLimits: {}, ProxyProtocol: 'none' as const }],
   };
   t.deepEqual(withKeptOptions(cleared, present), cleared);
   const moved = { Ports: [{ ...PORT, PublishedPort: 8081 }] };

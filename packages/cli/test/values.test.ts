@@ -84,6 +84,7 @@ const GRAMMARS: Readonly<Record<string, Grammar>> = {
       'target=80,rate=5/minute': [
         port(80, undefined, { ClientLimits: { Rate: 5, Per: 'minute' } }),
       ],
+      'target=80,proxy-protocol=v2': [port(80, undefined, { ProxyProtocol: 'v2' })],
       'target=80,rate=5': [port(80, undefined, { ClientLimits: { Rate: 5 } })],
       'target=80': [port(80)],
       'published=8080,target=80,protocol=udp,mode=host': [
@@ -99,6 +100,7 @@ const GRAMMARS: Readonly<Record<string, Grammar>> = {
         'target=80,rate=x/second',
         'target=80,rate=5/day',
         'target=80,burst=-1',
+        'target=80,proxy-protocol=v3',
       ],
       ...['target=80,protocol=x', 'target=80,', 'target=80,host'],
     ],

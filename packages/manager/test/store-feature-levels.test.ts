@@ -82,6 +82,7 @@ const FULL: { readonly [K in Exclude<Kind, 'cluster'>]: Draft<K> } = {
             PublishedPort: 8080,
             PublishMode: 'ingress',
             HostIP: '198.18.0.1',
+            ProxyProtocol: 'v2',
             ClientLimits: { Connections: 5, Rate: 9, Per: 'hour', Burst: 20 },
           },
         ],

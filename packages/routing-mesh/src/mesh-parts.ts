@@ -153,7 +153,18 @@ function kernelParts(
   const loopback = new LoopbackListeners(options);
   const hasIpv6 = family === 'inet';
   const common = new NftablesBalancer({
-    ...{ kernel, table, ports, hostPorts, limits, loopback, ingressNetwork, hasIpv6, logger, leftovers },
+    ...{
+      kernel,
+      table,
+      ports,
+      hostPorts,
+      limits,
+      loopback,
+      ingressNetwork,
+      hasIpv6,
+      logger,
+      leftovers,
+    },
   });
   const parts: MeshParts = {
     backend: 'nftables',

@@ -90,7 +90,7 @@ export class NodeMesh implements Mesh {
     this.#guard = new PortGuard({
       programs: parts.programs,
       ownPorts: options.ownPorts ?? (() => []),
-      isHeld: (port) => parts.balancer.holds(port),
+      isHeld: (port, at) => parts.balancer.holds(port, at),
     });
     this.#report = new PortReport(logger);
     this.#holder = new StateHolder({

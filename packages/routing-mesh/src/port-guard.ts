@@ -1,4 +1,4 @@
-import type { PortKey } from '@swarm/api';
+import type { IpAddress, PortKey } from '@swarm/api';
 import type { HostPrograms } from './programs/host-programs.js';
 
 /** Why the mesh never serves a port of its own node's daemon, whatever a manager sends. */
@@ -8,8 +8,8 @@ export interface PortGuardOptions {
   readonly programs: HostPrograms;
   /** What the node's daemon itself listens on, or will as a manager. */
   readonly ownPorts: () => Iterable<PortKey>;
-  /** Whether a socket of the mesh keeps others from taking the port. */
-  readonly isHeld: (port: PortKey) => boolean;
+  /** Whether a socket of the mesh keeps others from taking the port at the address. */
+  readonly isHeld: (port: PortKey, address: IpAddress) => boolean;
 }
 
 /** Knows which ports the mesh must leave alone on this node, and why. */

@@ -1,4 +1,4 @@
-import { type IpAddress, parseIpAddress } from '@swarm/api';
+import { type IpAddress, parseIpAddress, type ProxyProtocol } from '@swarm/api';
 import { BadPart } from './bad-part.js';
 import { type ClientLimits, readClientLimits, sameLimits } from './client-limits.js';
 
@@ -13,6 +13,8 @@ export interface PortOptions {
   readonly hasAffinity: boolean;
   readonly policy: TrafficPolicy;
   readonly limits: ClientLimits | undefined;
+  /** A proxy of this node serves all clients, and tells tasks their addresses by this. */
+  readonly proxyProtocol: ProxyProtocol | undefined;
 }
 
 export const NO_OPTIONS: PortOptions = {
@@ -20,6 +22,7 @@ export const NO_OPTIONS: PortOptions = {
   hasAffinity: false,
   policy: 'cluster',
   limits: undefined,
+  proxyProtocol: undefined,
 };
 
 /**
@@ -27,7 +30,7 @@ export const NO_OPTIONS: PortOptions = {
  * @throws BadPart
  */
 export function readPortOptions(fields: Readonly<Record<string, unknown>>): PortOptions {
-  const { hostIp, affinity, policy = 'cluster' } = fields;
+  const { hostIp, affinity, policy = 'cluster', proxyProtocol } = fields;
   const address = hostIp === undefined ? undefined : parseIpAddress(hostIp);
   if (hostIp !== undefined && address === undefined)
     throw new BadPart('the address it is published on is not one');
@@ -35,11 +38,16 @@ export function readPortOptions(fields: Readonly<Record<string, unknown>>): Port
     throw new BadPart('its affinity is of an unknown kind');
   if (policy !== 'cluster' && policy !== 'local' && policy !== 'prefer-local')
     throw new BadPart('its traffic policy is unknown');
+  if (proxyProtocol !== undefined && proxyProtocol !== 'v1' && proxyProtocol !== 'v2')
+    throw new BadPart('its version of the PROXY protocol is unknown');
+  if (proxyProtocol !== undefined && fields.protocol !== 'tcp')
+    throw new BadPart('only TCP has the PROXY protocol');
   const options: PortOptions = {
     hostIp: address,
     hasAffinity: affinity === 'client',
     policy,
     limits: readClientLimits(fields.limits),
+    proxyProtocol,
   };
   return sameOptions(options, NO_OPTIONS) ? NO_OPTIONS : options;
 }
@@ -51,6 +59,7 @@ export function sameOptions(a: PortOptions, b: PortOptions): boolean {
     (a.hostIp === b.hostIp &&
       a.hasAffinity === b.hasAffinity &&
       a.policy === b.policy &&
+      a.proxyProtocol === b.proxyProtocol &&
       sameLimits(a.limits, b.limits))
   );
 }

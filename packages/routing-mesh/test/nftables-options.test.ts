@@ -112,6 +112,33 @@ if (problem === undefined) {
   );
 
   test.serial(
+    'the PROXY protocol: over IPv6 too, and no client reaches a task without it',
+    async (t) => {
+      const task = await cluster.task(2);
+      await cluster.publish(8206, [task], 'tcp', { proxyProtocol: 'v1' });
+      const { agent, netns } = cluster.client;
+      const from = await agent.ask({ host: `${LAB_IPV6}1`, port: 8206, localPort: 5040 });
+      t.is(from.proxied, `v1 ${LAB_IPV6}100 5040`);
+      // The address that the proxy dials.
+      cluster.lab.sh(netns, 'ip route add 10.240.1.1/32 via 198.18.0.1');
+      const dialled = await agent.ask({ host: '10.240.1.1', port: 8206, localPort: 5041 });
+      t.is(dialled.proxied, 'v1 198.18.0.100 5041');
+      cluster.lab.sh(netns, 'ip route del 10.240.1.1/32');
+      const own = await cluster.nodes[0]!.agent.ask({
+        host: '127.0.0.1',
+        port: 8206,
+        localPort: 5042,
+      });
+      t.is(own.proxied, 'v1 127.0.0.1 5042');
+      await cluster.publish(8206, [], 'tcp', { proxyProtocol: 'v1' });
+      await refusedAtOnce(t, cluster, address(1), 8206);
+      await cluster.publish(8206, [task]);
+      const kept = await agent.ask({ host: address(1), port: 8206 });
+      t.is(kept.address, '198.18.0.100', 'in the kernel again');
+    },
+  );
+
+  test.serial(
     'host_ip: only that address serves the port, and only on the node that has it',
     async (t) => {
       const task = await cluster.task(2);

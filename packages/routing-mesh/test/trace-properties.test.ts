@@ -39,12 +39,13 @@ interface Wanted {
   readonly attached: ReadonlySet<number>;
 }
 
-/** Addresses and ports that a published port may lead to. */
+/** Addresses and ports that a published port may lead to; undefined where the kernel leads nowhere. */
 function wantedEndpoints({ state }: Wanted, protocol: PortProtocol, published: number) {
   const port = state.ports.find(
     (each) => each.protocol === protocol && each.publishedPort === published,
   );
-  if (port === undefined) return undefined;
+  // With the PROXY protocol, a proxy of the host serves it.
+  if (port === undefined || port.proxyProtocol !== undefined) return undefined;
   const nodes = new Set(state.peers.map(({ nodeId }) => nodeId));
   return port.endpoints
     .filter(({ nodeId }) => nodes.has(nodeId))

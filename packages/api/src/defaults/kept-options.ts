@@ -7,7 +7,7 @@ type PortInput = NonNullable<EndpointInput['Ports']>[number];
 /**
  * The endpoint that a client sent for a service that exists. Docker's clients drop fields that they do not know
  * when they read, edit and write a spec: options of ours that are absent stay as they are, on ports whose mapping
- * is the same. What means "none" (`HostIP` or `ClientLimits` empty, affinity `none`, policy `cluster`, a weight of 100, a rule that
+ * is the same. What means "none" (`HostIP` or `ClientLimits` empty, affinity or PROXY protocol `none`, policy `cluster`, a weight of 100, a rule that
  * admits everybody) takes an option away.
  */
 export function withKeptOptions(input: EndpointInput, present: EndpointSpec = {}): EndpointInput {
@@ -37,8 +37,8 @@ function isSameMapping(a: PortConfig, b: PortInput): boolean {
   );
 }
 
-function optionsOf({ HostIP, ClientLimits }: PortConfig): Partial<PortInput> {
-  return given({ HostIP, ClientLimits });
+function optionsOf({ HostIP, ClientLimits, ProxyProtocol }: PortConfig): Partial<PortInput> {
+  return given({ HostIP, ClientLimits, ProxyProtocol });
 }
 
 function given<T extends object>(fields: T): { [K in keyof T]?: Exclude<T[K], undefined> } {

@@ -165,6 +165,8 @@ function storedEndpoint(input: NonNullable<ServiceSpecInput['EndpointSpec']>): E
           PublishMode: port.PublishMode ?? 'ingress',
           ...(port.HostIP && { HostIP: parseIpAddress(port.HostIP) ?? port.HostIP }),
           ...storedLimits(port.ClientLimits),
+          ...(port.ProxyProtocol !== undefined &&
+            port.ProxyProtocol !== 'none' && { ProxyProtocol: port.ProxyProtocol }),
         })),
       }),
     ...(Affinity === 'client' && { Affinity }),

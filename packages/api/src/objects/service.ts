@@ -173,7 +173,12 @@ export interface PortConfig {
   readonly HostIP?: string;
   /** Ours, in ingress mode: what each client may do at each node. Absent: anything. */
   readonly ClientLimits?: ClientLimits;
+  /** Ours, of TCP in ingress mode: what tasks learn each client's address by, before its first byte. */
+  readonly ProxyProtocol?: ProxyProtocol;
 }
+
+/** Versions of the PROXY protocol. */
+export type ProxyProtocol = 'v1' | 'v2';
 
 /** Ours: limits of one client of a published port, by its address: for IPv6, by its /64 network. */
 export interface ClientLimits {

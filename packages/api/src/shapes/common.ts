@@ -6,7 +6,7 @@ import type {
   Meta,
   ObjectVersion,
 } from '../objects/common.js';
-import type { PortProtocol, RatePeriod } from '../objects/service.js';
+import type { PortProtocol, ProxyProtocol, RatePeriod } from '../objects/service.js';
 import { IDEMPOTENCY_KEY_LIMIT, isIdempotencyKey } from '../values/idempotency-key.js';
 import {
   choice,
@@ -38,6 +38,8 @@ export const NAME_LIMIT = 256;
 /** Longest text that holds an address or host name, in characters. */
 const ADDRESS_TEXT_LIMIT = 320;
 const ADDRESS_WORD = /^[0-9A-Za-z_.:%[\]-]*$/;
+
+export const proxyProtocolShape = choice<ProxyProtocol>({ v1: true, v2: true });
 
 export const ratePeriodShape = choice<RatePeriod>({ second: true, minute: true, hour: true });
 

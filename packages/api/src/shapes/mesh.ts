@@ -33,6 +33,7 @@ import {
   NAME_LIMIT,
   NODE_IPV6_LIMIT,
   portProtocolShape,
+  proxyProtocolShape,
   ratePeriodShape,
 } from './common.js';
 import { allowShape } from './service.js';
@@ -84,6 +85,7 @@ export const meshPortShape = record<MeshPort>({
   hostIp: optional(ipAddress),
   affinity: optional(choice<'client'>({ client: true })),
   policy: optional(choice<NonNullable<MeshPort['policy']>>({ local: true, 'prefer-local': true })),
+  proxyProtocol: optional(proxyProtocolShape),
   limits: optional(
     record<MeshClientLimits>({
       connections: optional(integer(1, CLIENT_CONNECTIONS_LIMIT)),

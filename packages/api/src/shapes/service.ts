@@ -57,6 +57,7 @@ import {
   META,
   objectVersionShape,
   portProtocolShape,
+  proxyProtocolShape,
   ratePeriodShape,
   ENDPOINT_WEIGHT_LIMIT,
 } from './common.js';
@@ -278,6 +279,7 @@ export const portConfigShape = record<PortConfig>({
   PublishMode: choice<PortConfig['PublishMode']>({ ingress: true, host: true }),
   HostIP: optional(ipAddress),
   ClientLimits: optional(clientLimitsShape),
+  ProxyProtocol: optional(proxyProtocolShape),
 });
 
 export const portsShape = list(portConfigShape, PORTS_LIMIT);

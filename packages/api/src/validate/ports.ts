@@ -37,6 +37,7 @@ export function checkEndpoint(endpoint: EndpointSpec | undefined): void {
       );
     }
     checkLimits(port);
+    if (port.ProxyProtocol !== undefined) checkProxyProtocol(port, endpoint);
     if (port.PublishMode === 'ingress' && endpoint?.Mode === 'dnsrr') {
       throw new ApiError(
         'INVALID_ARGUMENT',
@@ -83,6 +84,28 @@ function checkLimits(port: PortConfig): void {
       `EndpointSpec: ClientLimits of port ${shownPort(port)} have a Burst but no Rate; give both, or neither`,
     );
   }
+}
+
+function checkProxyProtocol(port: PortConfig, endpoint: EndpointSpec = {}): void {
+  const refuse = (why: string): never => {
+    throw new ApiError(
+      'INVALID_ARGUMENT',
+      `EndpointSpec: port ${shownPort(port)} has a ProxyProtocol, ${why}`,
+    );
+  };
+  if (port.Protocol !== 'tcp')
+    refuse(
+      `which only TCP has here; leave it out, as nodes with nftables keep the client's address of ${port.Protocol} anyway`,
+    );
+  if (port.PublishMode === 'host') refuse('which only ports in ingress mode have; leave it out');
+  if (endpoint.Affinity !== undefined)
+    refuse(
+      'so tasks are reached from nodes, not clients, and Affinity cannot be kept; leave one of the two out',
+    );
+  if (endpoint.Allow !== undefined)
+    refuse(
+      'so tasks are reached from nodes, not clients, and Allow cannot admit clients; leave one of the two out',
+    );
 }
 
 function isBindable(text: string): boolean {

@@ -171,6 +171,7 @@ const serviceBody = object({
         PublishedPort: integer({ max: 65_535 }),
         PublishMode: choice('ingress', 'host'),
         HostIP: text({ max: ADDRESS_LIMIT }),
+        ProxyProtocol: choice('none', 'v1', 'v2'),
         ClientLimits: object({
           Connections: integer({ max: CLIENT_CONNECTIONS_LIMIT }),
           Rate: integer({ max: CLIENT_RATE_LIMIT }),

@@ -1,4 +1,4 @@
-import type { AllowRule, PortProtocol, RatePeriod } from '../objects/service.js';
+import type { AllowRule, PortProtocol, ProxyProtocol, RatePeriod } from '../objects/service.js';
 
 /**
  * Ports that nodes of the userspace backend give to tasks, which share their host's network: below the
@@ -88,6 +88,8 @@ export interface MeshPort {
   /** Which endpoints a node leads its clients to: all of them when absent. */
   readonly policy?: 'local' | 'prefer-local';
   readonly limits?: MeshClientLimits;
+  /** Tasks get this before the first byte of each connection, whatever the node's backend. */
+  readonly proxyProtocol?: ProxyProtocol;
 }
 
 /** What tasks of one overlay network find a service by. */

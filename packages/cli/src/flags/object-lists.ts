@@ -145,6 +145,7 @@ export function portList(assigned: readonly PortConfig[]): ListFlag<PortConfig> 
       a.TargetPort === b.TargetPort &&
       a.PublishMode === b.PublishMode &&
       a.HostIP === b.HostIP &&
+      a.ProxyProtocol === b.ProxyProtocol &&
       isDeepStrictEqual(a.ClientLimits, b.ClientLimits),
     show(port) {
       const published = publishedAs(port);

@@ -1,4 +1,4 @@
-import type { ClientLimits, PortConfig, PortProtocol } from '@swarm/api';
+import type { ClientLimits, PortConfig, PortProtocol, ProxyProtocol } from '@swarm/api';
 import { parseIpAddress } from '@swarm/api/client';
 import { UsageError } from '../command.js';
 import { parseFields } from './values.js';
@@ -11,15 +11,17 @@ export interface PortRule {
   readonly mode?: 'ingress' | 'host';
   readonly hostIp?: string;
   readonly limits?: ClientLimits;
+  readonly proxyProtocol?: ProxyProtocol;
 }
 
 /**
  * Parses one `--publish` value: `[[HOST-IP:]PUBLISHED:]TARGET[/tcp|udp|sctp]` with ranges, or
- * `published=,target=,protocol=,mode=ingress|host,host_ip=,connections=,rate=,burst=`. An IPv6 address before a port stands in brackets.
+ * `published=,target=,protocol=,mode=ingress|host,host_ip=,connections=,rate=,burst=,
+ * proxy-protocol=v1|v2`. An IPv6 address before a port stands in brackets.
  */
 export function parsePublish(text: string): PortConfig[] {
   return parsePortRules(text).map((rule) => {
-    const { protocol, target, published, mode = 'ingress', hostIp, limits } = rule;
+    const { protocol, target, published, mode = 'ingress', hostIp, limits, proxyProtocol } = rule;
     if (target === undefined) throw bad(text, "field 'target' is missing");
     return {
       Protocol: protocol,
@@ -28,6 +30,7 @@ export function parsePublish(text: string): PortConfig[] {
       PublishMode: mode,
       ...(hostIp === undefined ? {} : { HostIP: hostIp }),
       ...(limits === undefined ? {} : { ClientLimits: limits }),
+      ...(proxyProtocol === undefined ? {} : { ProxyProtocol: proxyProtocol }),
     };
   });
 }
@@ -51,12 +54,16 @@ function parseLong(text: string): PortRule {
       rule.mode = value;
     } else if (key === 'host_ip') rule.hostIp = address(text, value);
     else if (key === 'connections') limits.Connections = count(text, key, value);
-    else if (key === 'rate') Object.assign(limits, rateOf(text, value));
+    else if (key === 'proxy-protocol') {
+      if (value !== 'v1' && value !== 'v2')
+        throw bad(text, `proxy-protocol must be v1 or v2, not '${value}'`);
+      rule.proxyProtocol = value;
+    } else if (key === 'rate') Object.assign(limits, rateOf(text, value));
     else if (key === 'burst') limits.Burst = count(text, key, value);
     else
       throw bad(
         text,
-        `unknown field '${key}': use target, published, protocol, mode, host_ip, connections, rate and burst`,
+        `unknown field '${key}': use target, published, protocol, mode, host_ip, connections, rate, burst and proxy-protocol`,
       );
   }
   if (Object.keys(limits).length > 0) rule.limits = limits;

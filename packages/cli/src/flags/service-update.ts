@@ -241,9 +241,12 @@ function updateEndpoint(
 function explicit(before: readonly PortConfig[], after: readonly PortConfig[]): PortConfig[] {
   const hadAddress = before.some(({ HostIP }) => HostIP !== undefined);
   const hadLimits = before.some(({ ClientLimits }) => ClientLimits !== undefined);
+  const hadProxy = before.some(({ ProxyProtocol }) => ProxyProtocol !== undefined);
   return after.map((port) => ({
     ...(hadAddress && { HostIP: '' }),
     ...(hadLimits && { ClientLimits: {} }),
+    // Sent alone; no spec is stored with it.
+    ...(hadProxy && { ProxyProtocol: 'none' as 'v2' }),
     ...port,
   }));
 }

@@ -169,6 +169,7 @@ function prettyPort(port: PortConfig, conflicts: readonly ServicePortConflict[])
     `  PublishMode = ${port.PublishMode}`,
     ...(port.HostIP === undefined ? [] : [`  HostIP = ${port.HostIP}`]),
     ...prettyLimits(port.ClientLimits),
+    ...(port.ProxyProtocol === undefined ? [] : [`  ProxyProtocol = ${port.ProxyProtocol}`]),
     ...own.map(({ Hostname, Reason }) => `  Not served on ${Hostname}: ${Reason}`),
   ];
 }

@@ -12,12 +12,16 @@ import { specDifference } from '../orchestrator/task-dirty.js';
 type Options = Omit<MeshPort, 'protocol' | 'publishedPort' | 'serviceId' | 'endpoints'>;
 
 /** How nodes serve a port; empty unless the service says otherwise than by default. */
-export function portOptions({ Spec }: Service, { HostIP, ClientLimits }: PortConfig): Options {
+export function portOptions(
+  { Spec }: Service,
+  { HostIP, ClientLimits, ProxyProtocol }: PortConfig,
+): Options {
   const { Affinity, TrafficPolicy } = Spec.EndpointSpec ?? {};
   return {
     ...(HostIP !== undefined && { hostIp: HostIP }),
     ...(Affinity !== undefined && { affinity: Affinity }),
     ...(TrafficPolicy !== undefined && { policy: TrafficPolicy }),
+    ...(ProxyProtocol !== undefined && { proxyProtocol: ProxyProtocol }),
     ...(ClientLimits !== undefined && { limits: meshLimits(ClientLimits) }),
   };
 }

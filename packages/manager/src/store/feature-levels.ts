@@ -39,6 +39,7 @@ const INGRESS_OPTIONS_LEVEL = 5;
 const ENDPOINT_OPTIONS = [
   'Ports.[].HostIP',
   'Ports.[].ClientLimits',
+  'Ports.[].ProxyProtocol',
   'Affinity',
   'TrafficPolicy',
   'RevisionWeight',

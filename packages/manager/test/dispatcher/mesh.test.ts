@@ -126,7 +126,12 @@ test('options of a service come to nodes, with weights only while revisions diff
     Endpoint: {
       Spec: {},
       Ports: [
-        { ...PORT, HostIP: '198.18.0.9', ClientLimits: { Connections: 5, Rate: 9, Per: 'hour' } },
+        {
+          ...PORT,
+          ProxyProtocol: 'v1',
+          HostIP: '198.18.0.9',
+          ClientLimits: { Connections: 5, Rate: 9, Per: 'hour' },
+        },
       ],
     },
   }));
@@ -134,6 +139,7 @@ test('options of a service come to nodes, with weights only while revisions diff
   t.like(publisher.state.ports[0], {
     ...{ affinity: 'client', policy: 'local', hostIp: '198.18.0.9' },
     limits: { connections: 5, rate: 9, per: 'hour' },
+    proxyProtocol: 'v1',
   });
   const weights = () => publisher.state.ports[0]?.endpoints.map(({ weight }) => weight);
   t.deepEqual(weights(), [undefined, undefined], 'both are of the earlier revision');

@@ -76,8 +76,8 @@ export interface LoadBalancer {
   /** Ends the connections to these addresses, which belonged to removed tasks. */
   cut(addresses: readonly IpAddress[]): Promise<void>;
 
-  /** Whether an open socket of the balancer keeps the programs of this host from taking the port. */
-  holds(port: PortKey): boolean;
+  /** Whether an open socket of the balancer keeps the programs of this host from taking the port at the address. */
+  holds(port: PortKey, address: IpAddress): boolean;
 
   /** Whether the task's host ports are led to it over IPv6 too. */
   servesIpv6(taskId: TaskId): boolean;

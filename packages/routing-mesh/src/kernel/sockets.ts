@@ -5,6 +5,10 @@ import type { IpAddress } from '@swarm/api';
 export interface StreamSocket extends Duplex {
   /** Of the other end; undefined once it is closed. */
   readonly remoteAddress?: string | undefined;
+  readonly remotePort?: number | undefined;
+  /** Of this end. */
+  readonly localAddress?: string | undefined;
+  readonly localPort?: number | undefined;
   /** Ends the connection with a reset. */
   resetAndDestroy(): unknown;
   setKeepAlive(on: boolean): unknown;

@@ -1,15 +1,15 @@
-import type { PortKey } from '@swarm/api';
+import type { IpAddress, PortKey } from '@swarm/api';
 
 /** Looks for programs of this host that have ports which the mesh should serve. */
 export interface HostPrograms {
   /**
    * Says who has which of these ports, as the end of a sentence. A program that listens on loopback addresses
    * alone is in nobody's way: packets to those are never translated.
-   * @param isHeld whether the mesh itself listens on the port, on 127.0.0.1 and on all of IPv6
+   * @param isHeld whether the mesh itself listens on the port at the address
    */
   find(
     ports: ReadonlySet<PortKey>,
-    isHeld: (port: PortKey) => boolean,
+    isHeld: (port: PortKey, address: IpAddress) => boolean,
   ): Promise<ReadonlyMap<PortKey, string>>;
 }
 

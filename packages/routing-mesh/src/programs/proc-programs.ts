@@ -1,4 +1,4 @@
-import { isLoopback, type Logger, type PortKey, portKey } from '@swarm/api';
+import { type IpAddress, isLoopback, type Logger, type PortKey, portKey } from '@swarm/api';
 import type { Kernel } from '../kernel/kernel.js';
 import { words } from '../kernel/words.js';
 import {
@@ -8,8 +8,6 @@ import {
   type SocketLine,
 } from '../probe/socket-table.js';
 import type { HostPrograms } from './host-programs.js';
-
-const ANY_IPV6 = '::';
 
 export interface ProcProgramsOptions {
   readonly kernel: Pick<Kernel, 'readFile' | 'run'>;
@@ -34,7 +32,7 @@ export class ProcPrograms implements HostPrograms {
 
   async find(
     ports: ReadonlySet<PortKey>,
-    isHeld: (port: PortKey) => boolean,
+    isHeld: (port: PortKey, address: IpAddress) => boolean,
   ): Promise<ReadonlyMap<PortKey, string>> {
     const found = new Map<PortKey, SocketLine>();
     if (ports.size > 0) {
@@ -43,7 +41,7 @@ export class ProcPrograms implements HostPrograms {
           const key = portKey(protocol, line.localPort);
           if (!isOpen(line, protocol) || !ports.has(key) || found.has(key)) continue;
           if (isLoopback(line.localAddress)) continue;
-          if (line.localAddress === ANY_IPV6 && isHeld(key)) continue;
+          if (isHeld(key, line.localAddress)) continue;
           found.set(key, line);
         }
       }

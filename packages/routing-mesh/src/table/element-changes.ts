@@ -41,6 +41,7 @@ export type SetName =
   | 'ipvs_shared'
   | 'ipvs_before'
   | 'limited'
+  | 'proxied'
   | WallSetName
   | GuardSetName
   | VipSetName;

@@ -242,6 +242,32 @@ export function meshContract(open: () => Promise<MeshCluster>): () => MeshCluste
     },
   );
 
+  test.serial('the PROXY protocol tells a task who its client is, by every node', async (t) => {
+    const task = await cluster.task(3);
+    const { agent } = cluster.client;
+    const localPort = 5020;
+    for (const [i, proxyProtocol] of (['v1', 'v2'] as const).entries()) {
+      await cluster.publish(8077, [task], 'tcp', { proxyProtocol, limits: { connections: 1 } });
+      for (const index of [1, 3]) {
+        const to = { host: address(index), port: 8077 };
+        const own = { ...to, localPort: localPort + 2 * i + (index === 1 ? 0 : 1) };
+        const id = await agent.open(own);
+        const { task: found, proxied } = await agent.again(id);
+        t.is(found, task.taskId);
+        t.regex(
+          proxied ?? '',
+          new RegExp(`^${proxyProtocol} (198.18.0.100|127\\.\\S+) ${own.localPort}$`),
+        );
+        t.is((await agent.again(id)).proxied, proxied, 'once, before the first byte');
+        await t.throwsAsync(agent.ask({ ...to, timeoutMs: 3000 }), undefined, 'beyond the limit');
+        await agent.end(id);
+      }
+    }
+    await cluster.publish(8077, [task]);
+    const plain = await agent.ask({ host: address(1), port: 8077 });
+    t.deepEqual([plain.task, plain.proxied], [task.taskId, undefined], 'without again');
+  });
+
   test.serial('64 KiB go through, in one piece', async (t) => {
     const task = await cluster.task(2);
     await cluster.publish(8092, [task]);

@@ -191,12 +191,30 @@ function viewOf(
 const refusals: TaskRefusals[] = [];
 
 /** Serves TCP and UDP at one address. */
+/** Reads what the PROXY protocol puts before a connection's first byte, apart from our own writer. */
+function takeProxyHeader(
+  text: string,
+): { readonly from: string; readonly length: number } | undefined {
+  const [line, from, port] = /^PROXY TCP[46] (\S+) \S+ (\d+) \d+\r\n/.exec(text) ?? [];
+  if (line !== undefined) return { from: `v1 ${from} ${port}`, length: line.length };
+  if (!text.startsWith('\r\n\r\n\0\r\nQUIT\n')) return undefined;
+  const bytes = Buffer.from(text, 'latin1');
+  const size = bytes[13] === 0x11 ? 4 : 16;
+  const source = bytes.subarray(16, 16 + size);
+  const shown = size === 4 ? [...source].join('.') : source.toString('hex');
+  return {
+    from: `v2 ${shown} ${bytes.readUInt16BE(16 + 2 * size)}`,
+    length: 16 + bytes.readUInt16BE(14),
+  };
+}
+
 async function serveOn(name: string, port: number, host: string): Promise<void> {
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     let uploaded = 0;
     let expected = 0;
     let text = '';
     let isHeld = false;
+    let proxied: string | undefined;
     socket.on('error', () => {});
     socket.on('close', () => held.delete(socket));
     socket.on('end', () => {
@@ -210,6 +228,11 @@ async function serveOn(name: string, port: number, host: string): Promise<void> 
         uploaded += chunk.length;
       } else {
         text += chunk.toString('latin1');
+        if (proxied === undefined) {
+          const header = takeProxyHeader(text);
+          proxied = header?.from;
+          text = text.slice(header?.length ?? 0);
+        }
         for (let at = text.indexOf('\n'); at >= 0 && expected === 0; at = text.indexOf('\n')) {
           const line = text.slice(0, at);
           text = text.slice(at + 1);
@@ -222,7 +245,8 @@ async function serveOn(name: string, port: number, host: string): Promise<void> 
             uploaded = text.length;
           } else {
             const address = socket.remoteAddress ?? '';
-            socket.write(`${JSON.stringify({ task: name, address, port: socket.remotePort })}\n`);
+            const seen = { task: name, address, port: socket.remotePort, proxied };
+            socket.write(`${JSON.stringify(seen)}\n`);
           }
         }
       }

@@ -18,6 +18,8 @@ export interface Answer {
   readonly task: string;
   readonly address: string;
   readonly port: number;
+  /** Whom the PROXY protocol names, with its version: `v1 198.18.0.100 5001`. */
+  readonly proxied?: string;
 }
 
 export interface Destination {

@@ -21,6 +21,7 @@ const port = (protocol: PortProtocol, publishedPort: number): fc.Arbitrary<MeshP
         fc.record({ index: fc.constantFrom(...NODES), task: fc.nat({ max: 12 }) }),
         { maxLength: 34, selector: ({ index, task }) => `${index} ${task}` },
       ),
+      isProxied: fc.boolean(),
       limits: fc.constantFrom<MeshClientLimits | undefined>(
         undefined,
         { connections: 5 },
@@ -28,7 +29,8 @@ const port = (protocol: PortProtocol, publishedPort: number): fc.Arbitrary<MeshP
         { rate: 10, per: 'minute' },
       ),
     })
-    .map(({ nodes, limits }) => ({
+    .map(({ nodes, limits, isProxied }) => ({
+      ...(isProxied && protocol === 'tcp' ? { proxyProtocol: 'v2' as const } : {}),
       ...(limits === undefined ? {} : { limits }),
       protocol,
       publishedPort,

@@ -110,6 +110,7 @@ const PORTS = sliceOf(
       PublishedPort: INT,
       PublishMode: STRING,
       HostIP: STRING,
+      ProxyProtocol: STRING,
       ClientLimits: pointerTo(
         struct<ClientLimits>('ClientLimits', {
           Connections: INT,
@@ -119,7 +120,7 @@ const PORTS = sliceOf(
         }),
       ),
     },
-    { ours: ['HostIP', 'ClientLimits'] },
+    { ours: ['HostIP', 'ClientLimits', 'ProxyProtocol'] },
   ),
 );
 

@@ -146,8 +146,8 @@ export class IpvsBalancer implements LoadBalancer {
     await common.cut(addresses);
   }
 
-  holds(port: PortKey): boolean {
-    return this.#options.common.holds(port);
+  holds(port: PortKey, address: IpAddress): boolean {
+    return this.#options.common.holds(port, address);
   }
 
   servesIpv6(taskId: TaskId): boolean {

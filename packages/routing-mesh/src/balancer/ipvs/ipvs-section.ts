@@ -5,7 +5,13 @@ import { type ElementChanges, keyOf, type SetName } from '../../table/element-ch
 import { chainText } from '../../table/ruleset.js';
 import type { SectionRules, TablePlace, TableSection } from '../../table/table-section.js';
 import { TrackedElements } from '../../table/tracked-elements.js';
-import { closedPorts, PUBLISHED_V4, PUBLISHED_V6 } from '../nftables/closed-ports.js';
+import {
+  closedPorts,
+  portSet,
+  PUBLISHED_V4,
+  PUBLISHED_V6,
+  TO_PROXY,
+} from '../nftables/closed-ports.js';
 import type { ModelPort, PortChange } from '../nftables/model.js';
 import { accessElements } from '../nftables/port-access.js';
 import { isServed } from '../nftables/port-changes.js';
@@ -85,6 +91,7 @@ export class IpvsSection implements TableSection {
     return {
       sets: [
         ...closed.sets,
+        portSet('proxied'),
         'map ipvs_ports { type inet_proto . inet_service : mark; }',
         ...inV6('map ipvs_ports_v6 { type inet_proto . inet_service : mark; }'),
         'set ipvs_shared { type mark; }',
@@ -107,7 +114,11 @@ export class IpvsSection implements TableSection {
           `meta mark ${MARKS} ct mark ${MARKS} ct direction original meta mark set 0`,
           ...closed.originLocal,
         ],
-        dispatch: [lead(PUBLISHED_V4, 'ipvs_ports'), ...inV6(lead(PUBLISHED_V6, 'ipvs_ports_v6'))],
+        dispatch: [
+          TO_PROXY,
+          lead(PUBLISHED_V4, 'ipvs_ports'),
+          ...inV6(lead(PUBLISHED_V6, 'ipvs_ports_v6')),
+        ],
         delivered: [refused],
         sent: [refused],
         translate_source: [
@@ -140,6 +151,7 @@ function portElements(port: ModelPort, hasV6: boolean): readonly (readonly [SetN
   const key = `${protocol} . ${publishedPort}`;
   const mark = hex(portMark(protocol, publishedPort));
   const elements = [...accessElements(access, key, hasV6)];
+  if (source.options.proxyProtocol !== undefined) elements.push(['proxied', key]);
   const isOpenV6 = hasV6 && access.onlyV6?.length !== 0;
   if (!isServed(port)) {
     // Elsewhere the port is nobody's or another program's.

@@ -11,6 +11,9 @@ export function portSet(name: string): string {
   return `set ${name} { type inet_proto . inet_service; }`;
 }
 
+/** What does not come from the proxy itself goes to it, also at the address that it dials. */
+export const TO_PROXY = `fib saddr type != local ${PUBLISHED} @proxied return`;
+
 /** Rules for published ports without endpoints: they refuse at once, and their nodes' own clients too. */
 export function closedPorts(family: TableFamily) {
   const inV6 = (...lines: readonly string[]) => (family === 'inet' ? lines : []);

@@ -4,7 +4,7 @@ import type { ElementChanges } from '../../table/element-changes.js';
 import { chainText } from '../../table/ruleset.js';
 import type { SectionRules, TablePlace, TableSection } from '../../table/table-section.js';
 import { MAGLEV_PLACES } from '../maglev.js';
-import { closedPorts, portSet, PUBLISHED_V4, PUBLISHED_V6 } from './closed-ports.js';
+import { closedPorts, portSet, PUBLISHED_V4, PUBLISHED_V6, TO_PROXY } from './closed-ports.js';
 import type { ModelPort, PortChange } from './model.js';
 import { changePort } from './port-changes.js';
 import { clientSets, DYNAMIC, forgive } from './refusals.js';
@@ -89,6 +89,7 @@ export class DnatSection implements TableSection {
         origin: closed.origin,
         origin_local: closed.originLocal,
         dispatch: [
+          TO_PROXY,
           SUSPECT_SILENT,
           `${PUBLISHED_V4} @sticky goto draw_client`,
           ...SLOT_CLASSES.map((kind) => `${PUBLISHED_V4} @${kind} goto draw_${kind}_1`),
@@ -111,7 +112,7 @@ export class DnatSection implements TableSection {
 }
 
 const SETS: readonly string[] = [
-  ...[...SLOT_CLASSES, 'sticky'].map(portSet),
+  ...[...SLOT_CLASSES, 'sticky', 'proxied'].map(portSet),
   'map slots { type inet_proto . inet_service . mark : mark; }',
   'map endpoints { type mark : ipv4_addr . inet_service; }',
   'set multi { type mark; }',

@@ -53,7 +53,9 @@ export class LimitSection implements TableSection {
     for (const { before, after } of changes) {
       const { protocol, publishedPort } = (after ?? before)!;
       const port = `${protocol} . ${publishedPort}`;
-      const limits = after?.source.options.limits;
+      const options = after?.source.options;
+      // The proxy of a port with the PROXY protocol counts itself.
+      const limits = options?.proxyProtocol === undefined ? options?.limits : undefined;
       const old = this.#ports.get(port);
       if (sameLimits(old, limits)) continue;
       if (!this.#told.has(port)) this.#told.set(port, old);

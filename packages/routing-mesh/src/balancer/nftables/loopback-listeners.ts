@@ -1,5 +1,8 @@
-import type { Clock, IpAddress, Logger, PortKey, PortProtocol } from '@swarm/api';
+import type { Clock, IpAddress, Logger, PortKey, PortProtocol, ProxyProtocol } from '@swarm/api';
 import type { Sockets } from '../../kernel/sockets.js';
+import type { ClientLimits } from '../../client-limits.js';
+import type { PortRefusals } from '../load-balancer.js';
+import { ClientLimiters } from '../userspace/client-limiters.js';
 import { TcpProxy } from '../userspace/tcp-proxy.js';
 import { UdpProxy } from '../userspace/udp-proxy.js';
 
@@ -9,6 +12,10 @@ export interface ListenedPort {
   readonly port: number;
   /** Loopback addresses; of IPv6 all, for endpoints that are not reached over it. */
   readonly addresses: readonly string[];
+  /** Absent: the task is not told who the client is. */
+  readonly proxyProtocol?: ProxyProtocol | undefined;
+  /** Of each client; the kernel holds clients of other ports to theirs. */
+  readonly limits?: ClientLimits | undefined;
 }
 
 export interface LoopbackOptions {
@@ -30,6 +37,8 @@ export class LoopbackListeners {
   readonly #proxies = new Map<PortKey, TcpProxy | UdpProxy>();
   /** Ports whose failure has been reported. Another set after each change: others see by it that there was one. */
   #failed: ReadonlySet<PortKey> = new Set();
+  /** Of ports that are served here alone. */
+  readonly #limiters = new ClientLimiters();
   /** The node's own address on the mesh; no listeners before it is known. */
   target: IpAddress | undefined;
 
@@ -42,9 +51,10 @@ export class LoopbackListeners {
     return this.#failed;
   }
 
-  /** Whether a listener keeps the programs of this host from taking the port. */
-  holds(port: PortKey): boolean {
-    return this.#proxies.has(port) && !this.#failed.has(port);
+  /** Whether a listener keeps the programs of this host from taking the port at the address. */
+  holds(port: PortKey, address: IpAddress): boolean {
+    const isAt = this.#wanted.get(port)?.addresses.includes(address) === true;
+    return isAt && this.#proxies.has(port) && !this.#failed.has(port);
   }
 
   /** Listens on exactly these ports. Reports a port that cannot be bound. */
@@ -68,7 +78,8 @@ export class LoopbackListeners {
   /** Unless the port is wanted where it is. */
   async #close(key: PortKey, wanted: ListenedPort | undefined): Promise<void> {
     const before = this.#wanted.get(key);
-    if (before === undefined || before.addresses.join() === wanted?.addresses.join()) return;
+    if (wanted?.proxyProtocol === undefined) this.#limiters.delete(key);
+    if (before === undefined || identity(before) === identity(wanted)) return;
     const proxy = this.#proxies.get(key);
     this.#wanted.delete(key);
     this.#proxies.delete(key);
@@ -77,14 +88,16 @@ export class LoopbackListeners {
   }
 
   async #open(key: PortKey, wanted: ListenedPort): Promise<void> {
-    const { protocol, port, addresses } = wanted;
+    const { protocol, addresses } = wanted;
     const { target } = this;
     if (target === undefined || protocol === 'sctp' || addresses.length === 0) return;
     this.#wanted.set(key, wanted);
+    if (wanted.proxyProtocol !== undefined) this.#limiters.of(key).follow(wanted.limits);
     if (this.#proxies.has(key) && !this.#failed.has(key)) return;
-    const proxy = this.#proxies.get(key) ?? this.#create(protocol, port, addresses);
+    const proxy = this.#proxies.get(key) ?? this.#create(key, protocol, wanted);
     this.#proxies.set(key, proxy);
     try {
+      const { port } = wanted;
       await proxy.update([{ nodeId: '', address: target, port, name: '', weight: 1 }]);
       this.#note(key, false);
     } catch (error) {
@@ -108,20 +121,35 @@ export class LoopbackListeners {
     this.#failed = failed;
   }
 
+  /** Clients that limits refused here since the last look. */
+  look(): readonly PortRefusals[] {
+    return this.#limiters.look();
+  }
+
   async close(): Promise<void> {
     for (const proxy of this.#proxies.values()) await proxy.close();
     this.#proxies.clear();
   }
 
   #create(
+    key: PortKey,
     protocol: 'tcp' | 'udp',
-    port: number,
-    bindAddresses: readonly string[],
+    { port, addresses, proxyProtocol }: ListenedPort,
   ): TcpProxy | UdpProxy {
     const { sockets, clock, random, udpIdleMs } = this.#options;
-    const common = { bindAddresses, port, sockets, clock, random };
+    const common = { bindAddresses: addresses, port, sockets, clock, random };
     return protocol === 'tcp'
-      ? new TcpProxy(common)
+      ? new TcpProxy({
+          ...common,
+          proxyProtocol,
+          ...(proxyProtocol !== undefined && {
+            limiter: this.#limiters.of(key),
+          }),
+        })
       : new UdpProxy({ ...common, idleMs: udpIdleMs });
   }
+}
+
+function identity(port: ListenedPort | undefined): string {
+  return port === undefined ? '' : `${port.addresses.join()} ${port.proxyProtocol}`;
 }

@@ -134,7 +134,7 @@ export class Model {
       before.endpoints.length === endpoints.length &&
       endpoints.every((endpoint, i) => endpoint === before.endpoints[i]);
     if (unchanged) return before;
-    const { hasAffinity } = port.options;
+    const { hasAffinity, hostIp, proxyProtocol } = port.options;
     const draw = drawAmong(endpoints, hasAffinity, before?.draw);
     const overV6 = endpoints.filter(({ addressV6 }) => addressV6 !== undefined);
     const isShared = weighty(endpoints).every(({ addressV6 }) => addressV6 !== undefined);
@@ -145,7 +145,7 @@ export class Model {
       endpoints,
       draw,
       drawV6: isShared ? draw : drawAmong(overV6, hasAffinity, ownBefore),
-      access: portAccess(port.options.hostIp, nodeAddress(subnet)),
+      access: portAccess(hostIp, nodeAddress(subnet), proxyProtocol !== undefined),
       source: port,
     };
   }

@@ -24,6 +24,7 @@ import { word, words } from '../../kernel/words.js';
 import { TABLE, type TaskId } from '../../layout.js';
 import type { FoundLink } from '../../links/task-links.js';
 import type { HostPort } from '../../mesh.js';
+import { sameLimits } from '../../client-limits.js';
 import type { MeshTable } from '../../table/mesh-table.js';
 import { hasGone } from '../gone-peer.js';
 import { ipv4Address } from '../listening-address.js';
@@ -44,6 +45,9 @@ import { MAX_ENDPOINTS_PER_PORT } from './slots.js';
  */
 const ON_LOOPBACK =
   'a program of this host has it on 127.0.0.1 or IPv6; the other addresses of this node are served';
+
+const ON_PROXIED =
+  'a program of this host has it on an address, and with the PROXY protocol the daemon needs all of them';
 
 /** What leads clients of published ports, in the table or by it. */
 export interface PortSection {
@@ -220,8 +224,8 @@ export class NftablesBalancer implements LoadBalancer {
     if (!isDone) this.#isUnsure = true;
   }
 
-  holds(port: PortKey): boolean {
-    return this.#options.loopback.holds(port);
+  holds(port: PortKey, address: IpAddress): boolean {
+    return this.#options.loopback.holds(port, address);
   }
 
   servesIpv6(taskId: TaskId): boolean {
@@ -231,14 +235,20 @@ export class NftablesBalancer implements LoadBalancer {
   get unserved(): ReadonlyMap<PortKey, string> {
     const { failed } = this.#options.loopback;
     if (this.#unserved.failed !== failed) {
-      const reasons = new Map([...failed].map((port) => [port, ON_LOOPBACK]));
+      const reasons = new Map([...failed].map((port) => [port, this.#whyUnserved(port)]));
       this.#unserved = { failed, reasons };
     }
     return this.#unserved.reasons;
   }
 
+  #whyUnserved(port: PortKey): string {
+    const { proxyProtocol } = this.#model.ports.get(port)?.source.options ?? {};
+    return proxyProtocol === undefined ? ON_LOOPBACK : ON_PROXIED;
+  }
+
   async look(): Promise<readonly PortRefusals[]> {
-    return this.#options.limits.isWanted ? this.#refusals.read() : [];
+    const { limits, loopback } = this.#options;
+    return [...(limits.isWanted ? await this.#refusals.read() : []), ...loopback.look()];
   }
 
   async retry(): Promise<void> {
@@ -390,8 +400,9 @@ export class NftablesBalancer implements LoadBalancer {
     }
     const published = this.#model.ports.get(key);
     if (!isServed(published)) return undefined;
-    const { protocol, publishedPort: port, access } = published;
-    return { protocol, port, addresses: access.listen };
+    const { protocol, publishedPort: port, access, source } = published;
+    const { proxyProtocol, limits } = source.options;
+    return { protocol, port, addresses: access.listen, proxyProtocol, limits };
   }
 }
 
@@ -410,7 +421,13 @@ function udpPorts(
 /** Whether the same listeners serve both. */
 function servesSame(before: ModelPort | undefined, after: ModelPort | undefined): boolean {
   if (isServed(before) !== isServed(after)) return false;
-  return before?.access.listen.join() === after?.access.listen.join();
+  if (before?.access.listen.join() !== after?.access.listen.join()) return false;
+  return before === undefined || after === undefined || servesAlike(before, after);
+}
+
+function servesAlike({ source: { options: a } }: ModelPort, { source }: ModelPort): boolean {
+  const b = source.options;
+  return a.proxyProtocol === b.proxyProtocol && sameLimits(a.limits, b.limits);
 }
 
 /** Parses `nft -j list map`: host ports by the task's address. Skips what is not ours. */

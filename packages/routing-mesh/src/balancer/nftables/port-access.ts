@@ -15,9 +15,16 @@ export interface PortAccess {
 
 /**
  * What the host address of a port means on a node.
+ * @param isProxied a listener serves all of it
  * @param own the node's address on the mesh, which listeners dial: the kernel leads it on whatever the port's address
  */
-export function portAccess(hostIp: IpAddress | undefined, own: Ipv4Address): PortAccess {
+export function portAccess(
+  hostIp: IpAddress | undefined,
+  own: Ipv4Address,
+  isProxied = false,
+): PortAccess {
+  if (isProxied)
+    return { only: [own], onlyV6: [], listen: hostIp === undefined ? ['0.0.0.0', '::'] : [hostIp] };
   if (hostIp === undefined)
     return { only: undefined, onlyV6: undefined, listen: ['127.0.0.1', '::'] };
   const isV6 = isIpv6(hostIp);

@@ -96,6 +96,7 @@ function portSets(port: ModelPort, hasV6: boolean): SetName[] {
     if (access.only === undefined) sets.push('closed');
   } else sets.push(slotClass(draw.slots.length));
   if (draw.places.length > 0) sets.push('sticky');
+  if (port.source.options.proxyProtocol !== undefined) sets.push('proxied');
   if (!hasV6 || access.onlyV6?.length === 0) return sets;
   if (draw.slots.length === 0 && access.onlyV6 === undefined) sets.push('closed_v6');
   // Endpoints that are not reached over IPv6 are served by a listener: nothing is translated to them.

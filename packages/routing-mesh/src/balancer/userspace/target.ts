@@ -1,4 +1,4 @@
-import type { Clock, IpAddress } from '@swarm/api';
+import type { Clock, IpAddress, ProxyProtocol } from '@swarm/api';
 import type { Sockets } from '../../kernel/sockets.js';
 import type { ClientLimiter } from './client-limiter.js';
 
@@ -23,6 +23,8 @@ export interface ProxyOptions {
   readonly random: () => number;
   /** Absent: clients have no limits. */
   readonly limiter?: ClientLimiter | undefined;
+  /** Of TCP: tells the target who the client is. */
+  readonly proxyProtocol?: ProxyProtocol | undefined;
 }
 
 export function targetKey(target: Target): string {

@@ -1,4 +1,5 @@
 import type { StreamListener, StreamSocket } from '../../kernel/sockets.js';
+import { proxyHeader } from './proxy-header.js';
 import { openEach, type ProxyOptions, type Target } from './target.js';
 import { TargetOrder } from './target-order.js';
 
@@ -90,10 +91,13 @@ export class TcpProxy {
       limiter?.leave(from);
     });
     client.setKeepAlive(true);
-    this.#dial(client, this.#order.of(from, this.#options.random(), MAX_TRIES));
+    // Once the client is gone, nothing says who it was.
+    const { proxyProtocol } = this.#options;
+    const header = proxyProtocol === undefined ? undefined : proxyHeader(proxyProtocol, client);
+    this.#dial(client, header, this.#order.of(from, this.#options.random(), MAX_TRIES));
   }
 
-  #dial(client: StreamSocket, order: Target[]): void {
+  #dial(client: StreamSocket, header: Uint8Array | undefined, order: Target[]): void {
     const target = order.shift();
     if (target === undefined) {
       client.resetAndDestroy();
@@ -109,7 +113,7 @@ export class TcpProxy {
       clock.clearTimeout(timer);
       client.off('close', abandon);
       server.destroy();
-      if (!client.destroyed) this.#dial(client, order);
+      if (!client.destroyed) this.#dial(client, header, order);
     };
     const timer = clock.setTimeout(next, CONNECT_TIMEOUT_MS);
     client.once('close', abandon);
@@ -118,6 +122,7 @@ export class TcpProxy {
       clock.clearTimeout(timer);
       server.off('error', next);
       client.off('close', abandon);
+      if (header !== undefined) server.write(header);
       join(client, server);
       join(server, client);
     });

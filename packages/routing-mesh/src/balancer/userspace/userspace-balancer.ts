@@ -6,6 +6,7 @@ import {
   type PortKey,
   type PortProtocol,
   portKey,
+  type ProxyProtocol,
 } from '@swarm/api';
 import type { CheckedEndpoint, CheckedPeer } from '../../checked.js';
 import type { ClientLimits } from '../../client-limits.js';
@@ -17,7 +18,8 @@ import { hasGone } from '../gone-peer.js';
 import { dialledAddress } from '../listening-address.js';
 import type { BalancerSlice, LoadBalancer, LocalTask, PortRefusals } from '../load-balancer.js';
 import { eligible } from '../traffic-policy.js';
-import { ClientLimiter } from './client-limiter.js';
+import type { ClientLimiter } from './client-limiter.js';
+import { ClientLimiters } from './client-limiters.js';
 import type { Target } from './target.js';
 import { TcpProxy } from './tcp-proxy.js';
 import { UdpProxy } from './udp-proxy.js';
@@ -32,6 +34,7 @@ interface Wanted {
   readonly bindAddresses: readonly string[];
   readonly hasAffinity: boolean;
   readonly limits: ClientLimits | undefined;
+  readonly proxyProtocol: ProxyProtocol | undefined;
 }
 
 export interface UserspaceBalancerOptions {
@@ -53,11 +56,11 @@ export class UserspaceBalancer implements LoadBalancer {
   readonly #options: UserspaceBalancerOptions;
   readonly #logger: Logger;
   readonly #proxies = new Map<PortKey, TcpProxy | UdpProxy>();
-  /** Where each listens. */
+  /** Where each listens, and how it serves. */
   readonly #bound = new Map<PortKey, string>();
-  /** Proxies of removed ports that still have connections; kept to end those on close. */
   /** Of published ports, which may get other proxies. */
-  readonly #limiters = new Map<PortKey, ClientLimiter>();
+  readonly #limiters = new ClientLimiters();
+  /** Proxies of removed ports that still have connections; kept to end those on close. */
   readonly #draining = new Set<TcpProxy | UdpProxy>();
   /** Ports that could not be opened, and why. */
   #failed: ReadonlyMap<PortKey, string> = new Map();
@@ -131,7 +134,7 @@ export class UserspaceBalancer implements LoadBalancer {
   /** A task's connections end with its sockets. */
   async cut(_addresses: readonly IpAddress[]): Promise<void> {}
 
-  holds(port: PortKey): boolean {
+  holds(port: PortKey, _address: IpAddress): boolean {
     return this.#proxies.has(port) && !this.#failed.has(port);
   }
 
@@ -145,10 +148,7 @@ export class UserspaceBalancer implements LoadBalancer {
   }
 
   async look(): Promise<readonly PortRefusals[]> {
-    return [...this.#limiters].flatMap(([port, limiter]) => {
-      const refused = limiter.takeRefused();
-      return refused === undefined ? [] : [{ port, ...refused }];
-    });
+    return this.#limiters.look();
   }
 
   async retry(): Promise<void> {
@@ -178,7 +178,7 @@ export class UserspaceBalancer implements LoadBalancer {
         this.#limiters.delete(key);
       }
       const proxy = this.#proxies.get(key);
-      if (proxy === undefined || wanted?.bindAddresses.join() === this.#bound.get(key)) continue;
+      if (proxy === undefined || identity(wanted) === this.#bound.get(key)) continue;
       this.#proxies.delete(key);
       await proxy.drain();
       if (proxy.connectionCount > 0) this.#draining.add(proxy);
@@ -196,17 +196,14 @@ export class UserspaceBalancer implements LoadBalancer {
     yield* this.#hostPorts.keys();
   }
 
-  async #open(
-    key: PortKey,
-    { protocol, port, targets, bindAddresses, hasAffinity, limits }: Wanted,
-  ): Promise<void> {
-    const limiter = this.#limiters.get(key) ?? new ClientLimiter();
-    this.#limiters.set(key, limiter);
+  async #open(key: PortKey, wanted: Wanted): Promise<void> {
+    const { targets, hasAffinity, limits } = wanted;
+    const limiter = this.#limiters.of(key);
     limiter.follow(limits);
-    const proxy = this.#proxies.get(key) ?? this.#create(protocol, port, bindAddresses, limiter);
+    const proxy = this.#proxies.get(key) ?? this.#create(wanted, limiter);
     if (proxy === undefined) return;
     this.#proxies.set(key, proxy);
-    this.#bound.set(key, bindAddresses.join());
+    this.#bound.set(key, identity(wanted));
     try {
       await proxy.update(targets, { hasAffinity });
       this.#note(key, undefined);
@@ -245,6 +242,7 @@ export class UserspaceBalancer implements LoadBalancer {
         bindAddresses: this.#bindAddresses(hostIp),
         hasAffinity: false,
         limits: undefined,
+        proxyProtocol: undefined,
       };
     }
     const published = this.#slice.ports.get(key);
@@ -258,6 +256,7 @@ export class UserspaceBalancer implements LoadBalancer {
       bindAddresses: this.#bindAddresses(options.hostIp),
       hasAffinity: options.hasAffinity,
       limits: options.limits,
+      proxyProtocol: options.proxyProtocol,
     };
   }
 
@@ -273,14 +272,12 @@ export class UserspaceBalancer implements LoadBalancer {
   }
 
   #create(
-    protocol: PortProtocol,
-    port: number,
-    bindAddresses: readonly string[],
+    { protocol, port, bindAddresses, proxyProtocol }: Wanted,
     limiter: ClientLimiter,
   ): TcpProxy | UdpProxy | undefined {
     const { sockets, clock, random, udpIdleMs } = this.#options;
     const common = { bindAddresses, port, sockets, clock, random, limiter };
-    if (protocol === 'tcp') return new TcpProxy(common);
+    if (protocol === 'tcp') return new TcpProxy({ ...common, proxyProtocol });
     if (protocol === 'udp') return new UdpProxy({ ...common, idleMs: udpIdleMs });
     const key = portKey(protocol, port);
     if (!this.#failed.has(key)) {
@@ -289,6 +286,10 @@ export class UserspaceBalancer implements LoadBalancer {
     }
     return undefined;
   }
+}
+
+function identity(wanted: Wanted | undefined): string {
+  return wanted === undefined ? '' : `${wanted.bindAddresses.join()} ${wanted.proxyProtocol}`;
 }
 
 /** Why a port could not be opened, as the end of a sentence that says what to do. */
