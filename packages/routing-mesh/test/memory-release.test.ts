@@ -15,7 +15,10 @@ function opened() {
     check: async () => '',
     close() {},
   };
-  const releasing = releasingMemory(nft, { clock, release: () => void (released += 1) });
+  const release = () => {
+    released += 1;
+  };
+  const releasing = releasingMemory(nft, { clock, release });
   return {
     ...{ clock, nft: releasing, released: () => released },
     fail: () => {
