@@ -49,6 +49,8 @@ export class Host {
   async boot(): Promise<void> {
     if (this.up) return;
     await mkdir(this.state.folder, { recursive: true, mode: 0o755 });
+    // In memory on a real host, so gone with its power: numbers of processes in there may be others' now.
+    await rm(join(this.state.folder, 'engine', 'exec'), { recursive: true, force: true });
     const log = await open(join(this.state.folder, 'init.log'), 'w');
     const child = spawn(
       'nsenter',
