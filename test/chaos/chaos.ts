@@ -51,6 +51,7 @@ export async function chaos(options: ChaosOptions): Promise<ChaosReport> {
     await delay(CALM_MS);
     for (const service of SERVICES) await untilWhole(scene, service);
     const report = { seed: options.seed, actions, ...(await judged(scene)) };
+    if (report.faults.length > 0) await scene.sayWarnings();
     if (options.logs !== undefined) await scene.save(options.logs, SERVICES);
     return report;
   } finally {

@@ -11,6 +11,9 @@ const READY_LIMIT_MS = 60_000;
 /** After a node is ready again it takes this long at most until it leads where it should. */
 const SETTLE_MS = 2_000;
 
+/** Of each daemon. */
+const WARNINGS_LIMIT = 30;
+
 export type Say = (text: string) => void;
 
 /** A lab and what was done to it, with times. */
@@ -99,6 +102,15 @@ export class ChaosScene {
     const tasks = await this.cluster.running(service);
     const places = tasks.map(({ NodeID }) => nodes.get(NodeID ?? '') ?? 'a node that is gone');
     this.say(`  ${service} runs on ${places.sort().join(' ') || 'no node'}`);
+  }
+
+  /** Adds to the timeline what daemons warned of. */
+  async sayWarnings(): Promise<void> {
+    for (const { name, state } of this.lab.nodes) {
+      const log = await readFile(join(state.folder, 'daemon.log'), 'utf8');
+      const warnings = log.split('\n').filter((line) => / (WARN|ERROR) /.test(line));
+      for (const line of warnings.slice(-WARNINGS_LIMIT)) this.say(`${name}: ${line}`);
+    }
   }
 
   /** Copies what servers, clients and daemons wrote. */

@@ -57,6 +57,7 @@ export async function names(options: NamesOptions): Promise<NamesReport> {
     const { moments } = history;
     const faults = new NameJudge({ meanings, moments, outages: scene.outages }).judge(seen);
     for (const fault of faults) scene.say(`FAULT ${JSON.stringify(fault)}`, fault.sighting.to);
+    if (faults.length > 0) await scene.sayWarnings();
     if (faults.length > 0 && options.logs !== undefined)
       await scene.save(options.logs, Object.keys(REPLICAS));
     const tasks = new Set(seen.map(({ task }) => task)).size;
