@@ -148,7 +148,7 @@ export class PathBook {
   heardFrom(nodeId: string, now: Moment): void {
     const watched = this.#failed.get(nodeId);
     if (watched === undefined || watched.pending !== undefined) return;
-    if (now.monotonicMs < watched.dueMs - PROBE_INTERVAL_MS + SUSPECT_INTERVAL_MS) return;
+    if (now.monotonicMs < watched.dueMs - SUSPECT_INTERVAL_MS + TICK_MS) return;
     this.#failed.delete(nodeId);
     watched.dueMs = now.monotonicMs;
     this.#suspect.set(nodeId, watched);
@@ -209,7 +209,9 @@ export class PathBook {
     this.#note(nodeId, state.problem);
     if (state.isReached) this.#reached.add(nodeId);
     else this.#reached.delete(nodeId);
-    const intervalMs = state.isSuspect ? SUSPECT_INTERVAL_MS : PROBE_INTERVAL_MS;
+    // A path with a problem is used again within two seconds of its mending: names of tasks behind it come back.
+    const isBad = state.isSuspect || state.problem !== undefined;
+    const intervalMs = isBad ? SUSPECT_INTERVAL_MS : PROBE_INTERVAL_MS;
     watched.dueMs = Math.max(sentMs + intervalMs, now.monotonicMs);
     if (state.isSuspect) this.#suspect.set(nodeId, watched);
     else if (state.problem !== undefined) this.#failed.set(nodeId, watched);
