@@ -20,13 +20,12 @@ import { noEncryption, type TrafficEncryption } from './encryption/traffic-encry
 import { type AccessGuard, NftablesGuard, noAccessGuard } from './guard/access-guard.js';
 import { GuardSection } from './guard/guard-section.js';
 import type { Kernel } from './kernel/kernel.js';
-import type { Nft } from './kernel/nft.js';
+import type { OpenedFilter } from './kernel/open-packet-filter.js';
 import type { Sockets } from './kernel/sockets.js';
 import { IsolationSection } from './links/isolation-section.js';
 import { SharedNetwork } from './links/shared-network.js';
 import type { TaskLinks } from './links/task-links.js';
 import { VethLinks } from './links/veth-links.js';
-import type { TableFamily } from './layout.js';
 import type { MeshBackendName } from './mesh.js';
 import { NftablesOverlays } from './overlay/nftables-overlays.js';
 import { noOverlayNetworks, type OverlayNetworks } from './overlay/overlay-networks.js';
@@ -64,6 +63,8 @@ export interface MeshParts {
   readonly probe: SocketProbe;
   readonly programs: HostPrograms;
   readonly transaction: Transaction;
+  /** Why ports that limit their clients cannot be served; undefined if they can. */
+  readonly limitsProblem?: string | undefined;
 }
 
 /** What the parts need. */
@@ -78,12 +79,6 @@ export interface PartOptions {
   readonly dataPathPort: number;
   readonly bindAddresses: readonly string[];
   readonly udpIdleMs: number;
-}
-
-/** The packet filter that the parts write to. */
-export interface OpenedFilter {
-  readonly nft: Nft;
-  readonly family: TableFamily;
 }
 
 /** Everything in the kernel's packet filter. */
@@ -116,7 +111,7 @@ export function ipvsParts(
 
 function kernelParts(
   options: PartOptions,
-  { nft, family }: OpenedFilter,
+  { nft, family, limitsProblem }: OpenedFilter,
   encryption: TrafficEncryption,
   ports: TableSection & PortSection,
   leftovers?: Leftovers,
@@ -186,6 +181,7 @@ function kernelParts(
     probe: new ProcProbe(kernel),
     programs: new ProcPrograms({ kernel, logger }),
     transaction: table,
+    limitsProblem,
   };
   return { parts, table, common };
 }

@@ -91,6 +91,10 @@ export class NodeMesh implements Mesh {
       programs: parts.programs,
       ownPorts: options.ownPorts ?? (() => []),
       isHeld: (port, at) => parts.balancer.holds(port, at),
+      problemOf: (port) => {
+        const { limits } = this.#holder.state?.ports.get(port)?.options ?? {};
+        return limits === undefined ? undefined : parts.limitsProblem;
+      },
     });
     this.#report = new PortReport(logger);
     this.#holder = new StateHolder({

@@ -10,6 +10,8 @@ export interface PortGuardOptions {
   readonly ownPorts: () => Iterable<PortKey>;
   /** Whether a socket of the mesh keeps others from taking the port at the address. */
   readonly isHeld: (port: PortKey, address: IpAddress) => boolean;
+  /** Why this node cannot serve the port as the state asks; undefined if it can. */
+  readonly problemOf: (port: PortKey) => string | undefined;
 }
 
 /** Knows which ports the mesh must leave alone on this node, and why. */
@@ -36,9 +38,10 @@ export class PortGuard {
       for (const port of asked) this.#asked.add(port);
     }
     const withheld = new Map<PortKey, string>();
-    const own = new Set(this.#options.ownPorts());
+    const { ownPorts, problemOf } = this.#options;
+    const own = new Set(ownPorts());
     for (const port of ports) {
-      const why = own.has(port) ? OWN : this.#taken.get(port);
+      const why = own.has(port) ? OWN : (problemOf(port) ?? this.#taken.get(port));
       if (why !== undefined) withheld.set(port, why);
     }
     return withheld;

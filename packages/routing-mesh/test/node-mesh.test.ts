@@ -35,11 +35,11 @@ const CHECK_MS = 1000;
 /** Of a task's only link. */
 const PLACE = { place: 0, traits: undefined };
 
-async function started(ownPorts: readonly PortKey[] = []) {
+async function started(ownPorts: readonly PortKey[] = [], limitsProblem?: string) {
   const fake = new FakeParts();
   const clock = new VirtualClock();
   const mesh = new NodeMesh({
-    parts: fake.parts,
+    parts: { ...fake.parts, limitsProblem },
     ingressNetwork: cidr('10.240.0.0/12'),
     checkIntervalMs: CHECK_MS,
     ownPorts: () => ownPorts,
@@ -519,6 +519,22 @@ test('the daemon’s own ports are never served, whatever the state says, in eit
   });
   t.false(fake.take().some((call) => call.startsWith('balancer.attach')));
   await t.notThrowsAsync(mesh.attach(attachment('task2', 9000)));
+});
+
+test('a kernel that cannot limit clients serves every port but those that ask for it, and says so', async (t) => {
+  const [open] = state(1, 1, 2).ports;
+  const limited = { ...open!, publishedPort: 8081, limits: { connections: 10 } };
+  const { mesh, fake } = await started([], 'the kernel cannot');
+  await mesh.apply({ ...state(1, 1, 2), ports: [open!, limited] });
+  t.deepEqual(served(fake), [8080]);
+  t.deepEqual(mesh.conflicts, [
+    { Protocol: 'tcp', PublishedPort: 8081, Reason: 'the kernel cannot' },
+  ]);
+  const change = { base: 1, generation: 2, peers: [], removedPeers: [], removedPorts: [] };
+  const { limits: _none, ...unlimited } = limited;
+  t.true(await mesh.change({ ...change, ports: [unlimited] }));
+  t.deepEqual(served(fake), [8080, 8081]);
+  t.deepEqual(mesh.conflicts, []);
 });
 
 test('a port that the daemon begins to listen on is given up within seconds', async (t) => {

@@ -22,11 +22,29 @@ add rule ip swarm_probe c meta l4proto tcp dnat ip addr . port to ct mark map @m
 delete table ip swarm_probe
 `;
 
+/** What limits of clients take besides: modules that small kernels leave out. */
+const PROBE_LIMITS = `add table ip swarm_probe
+add chain ip swarm_probe c
+add set ip swarm_probe pace { type ipv4_addr; size 16; flags dynamic,timeout; }
+add set ip swarm_probe open { type ipv4_addr; size 16; flags dynamic; }
+add rule ip swarm_probe c update @pace { ip saddr timeout 1s limit rate over 1/second burst 1 packets } drop
+add rule ip swarm_probe c add @open { ip saddr ct count over 1 } drop
+delete table ip swarm_probe
+`;
+
+/** A way into the packet filter, and what it can do. */
+export interface OpenedFilter {
+  readonly nft: Nft;
+  readonly family: TableFamily;
+  /** Why ports that limit their clients cannot be served, as the end of a sentence; undefined if they can. */
+  readonly limitsProblem?: string | undefined;
+}
+
 /** Opens the fastest way into the kernel's packet filter that works, or says why none works. */
 export async function openPacketFilter(
   kernel: Kernel,
   logger: Logger,
-): Promise<{ readonly nft: Nft; readonly family: TableFamily } | { readonly reason: string }> {
+): Promise<OpenedFilter | { readonly reason: string }> {
   if (!kernel.isPrivileged) return { reason: 'it needs root' };
   try {
     await kernel.run('ip', ['-V']);
@@ -41,7 +59,8 @@ export async function openPacketFilter(
       nft = await open();
       await nft.run(PROBE);
       logger.debug({ kind: nft.kind }, 'opened nftables');
-      return { nft, family: await familyOf(kernel, nft, logger) };
+      const family = await familyOf(kernel, nft, logger);
+      return { nft, family, limitsProblem: await limitsProblemOf(nft, logger) };
     } catch (error) {
       nft?.close();
       reason = error instanceof Error ? error.message : String(error);
@@ -63,5 +82,15 @@ async function familyOf(kernel: Kernel, nft: Nft, logger: Logger): Promise<Table
       'the kernel cannot translate IPv6: published ports are served over IPv6 in user space',
     );
     return 'ip';
+  }
+}
+
+async function limitsProblemOf(nft: Nft, logger: Logger): Promise<string | undefined> {
+  try {
+    await nft.run(PROBE_LIMITS);
+    return undefined;
+  } catch (error) {
+    logger.warn({ err: error }, 'the kernel cannot limit clients of published ports');
+    return 'it limits its clients, which the kernel of this node cannot: load nft_limit and nft_connlimit, then restart the daemon';
   }
 }
