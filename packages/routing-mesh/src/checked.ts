@@ -123,6 +123,8 @@ export interface CheckedMember {
   readonly names: readonly string[];
   readonly networks: ReadonlyMap<NetworkId, readonly IpAddress[]>;
   readonly serves: boolean;
+  /** Share of new connections to its service's virtual addresses, in proportion to the others'. */
+  readonly weight: number;
 }
 
 /** A fully checked state; made by StateReader. */
@@ -316,11 +318,20 @@ function readRule(value: unknown): CheckedAllow[] {
 
 /** @throws BadPart */
 export function readMember(value: unknown): CheckedMember {
-  const { taskId, nodeId, serviceId, names, networks, serves } = fieldsOf(value, 'a task');
+  const {
+    taskId,
+    nodeId,
+    serviceId,
+    names,
+    networks,
+    serves,
+    weight = 1,
+  } = fieldsOf(value, 'a task');
   const id = parseTaskId(taskId);
   if (id === undefined) throw new BadPart('its task id is invalid');
   if (!isObjectId(nodeId)) throw new BadPart('its node id is invalid');
   if (serviceId !== '' && !isObjectId(serviceId)) throw new BadPart('its service id is invalid');
+  if (!isWeight(weight)) throw new BadPart(`its weight is not within 0 to ${WEIGHT_LIMIT}`);
   return {
     taskId: id,
     nodeId,
@@ -333,6 +344,7 @@ export function readMember(value: unknown): CheckedMember {
       }),
     ),
     serves: serves === true,
+    weight,
   };
 }
 

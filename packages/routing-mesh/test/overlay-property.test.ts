@@ -93,6 +93,10 @@ class PaperNode {
     return all.length === 0 ? undefined : all[this.pick(all.length)];
   }
 
+  #weight(): number {
+    return [0, 1, 1, 25, 100][this.pick(5)]!;
+  }
+
   /** Something happens in the cluster. */
   step(): void {
     const task = this.one(this.members.values());
@@ -120,6 +124,7 @@ class PaperNode {
             ]),
           ),
           serves: this.pick(3) > 0,
+          weight: this.#weight(),
         });
         return;
       }
@@ -128,7 +133,9 @@ class PaperNode {
         return;
       case 4:
       case 5:
-        if (task !== undefined) this.members.set(task.taskId, { ...task, serves: !task.serves });
+        if (task === undefined) return;
+        if (this.pick(3) === 0) this.members.set(task.taskId, { ...task, weight: this.#weight() });
+        else this.members.set(task.taskId, { ...task, serves: !task.serves });
         return;
       case 6:
         if (this.services.delete(service)) return;

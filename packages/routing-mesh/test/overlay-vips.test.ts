@@ -60,6 +60,28 @@ if (problem === undefined) {
     },
   );
 
+  test.serial('members get connections by their weights, and one of weight 0 none', async (t) => {
+    const { client, members } = await web(1, 2, 3);
+    const [canary, other, out] = members;
+    Object.assign(canary!, { weight: 25 });
+    Object.assign(other!, { weight: 100 });
+    Object.assign(out!, { weight: 0 });
+    await cluster.apply();
+    const asked = 200;
+    let toCanary = 0;
+    for (let i = 0; i < asked; i++) {
+      const { task } = await cluster.ask(client, VIP);
+      t.not(task, out!.taskId);
+      if (task === canary!.taskId) toCanary++;
+    }
+    // A share of a fifth, within four standard deviations.
+    const off = Math.abs(toCanary - asked / 5) / Math.sqrt(asked * 0.2 * 0.8);
+    t.true(off < 4, `${toCanary} of ${asked}`);
+    for (const each of members) each.weight = 0;
+    await cluster.apply();
+    await t.notThrowsAsync(cluster.ask(client, VIP), 'there is no other member');
+  });
+
   test.serial('every port, UDP and echo requests go by a virtual address', async (t) => {
     const { client, members } = await web(2);
     const [member] = members;

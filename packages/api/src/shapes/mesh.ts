@@ -136,6 +136,7 @@ export const meshMemberShape = record<MeshMember>({
     NETWORKS_LIMIT,
   ),
   serves: flag,
+  weight: optional(integer(0, ENDPOINT_WEIGHT_LIMIT)),
 });
 
 const servicesShape = optional(list(meshServiceShape, MESH_SERVICES_LIMIT));

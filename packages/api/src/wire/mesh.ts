@@ -127,6 +127,8 @@ export interface MeshMember {
   readonly networks: readonly MeshMemberNetwork[];
   /** Names and virtual addresses of its service lead to it: it runs, is ready, and is not about to stop. */
   readonly serves: boolean;
+  /** Its share of new connections to a virtual address, in proportion to that of the service's others; 0 to 1000. Default 1. */
+  readonly weight?: number;
 }
 
 /**

@@ -35,6 +35,13 @@ function meshLimits({ Connections, Rate, Per, Burst }: ClientLimits): MeshClient
   };
 }
 
+/** The weight of a task behind its service's virtual addresses, by its revision; undefined: that of all others. */
+export function memberWeight(service: Service | undefined, task: Task): number | undefined {
+  const weight = service?.Spec.EndpointSpec?.RevisionWeight;
+  if (service === undefined || weight === undefined) return undefined;
+  return specDifference(service, task) === 'none' ? weight : REVISION_WEIGHT_DEFAULT;
+}
+
 /**
  * The weights of tasks by their revision, where they differ: empty unless tasks of the current revision and of
  * others are there.

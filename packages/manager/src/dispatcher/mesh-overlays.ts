@@ -14,6 +14,7 @@ import {
 } from '@swarm/api';
 import { ingressSubnet } from '../allocator/node-mesh.js';
 import type { View } from '../store/store.js';
+import { memberWeight } from './mesh-options.js';
 import { peerWithTraffic } from './mesh-peers.js';
 
 /**
@@ -72,6 +73,7 @@ export function meshMember(view: View, task: Task): MeshMember | undefined {
   }
   if (networks.length === 0) return undefined;
   const node = view.get('node', NodeID);
+  const weight = memberWeight(view.get('service', ServiceID), task);
   const peer = peerWithTraffic(view, task, ingressSubnet(view));
   return {
     taskId: ID,
@@ -84,6 +86,7 @@ export function meshMember(view: View, task: Task): MeshMember | undefined {
     }),
     networks,
     serves: peer !== undefined && peer.userspace !== true,
+    ...(weight !== undefined && { weight }),
   };
 }
 

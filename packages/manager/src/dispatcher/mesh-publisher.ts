@@ -113,7 +113,7 @@ export class MeshPublisher {
   /** Notes one event of the store; a new generation follows within MESH_COALESCE_MS. */
   note(event: StoreEvent, index: number): void {
     if (event.kind === 'task') this.#noteTask(event.object);
-    else if (event.kind === 'service') this.#dirtyServices.add(event.object.ID);
+    else if (event.kind === 'service') this.#noteService(event);
     else if (event.kind === 'node') this.#noteNode(event);
     else if (event.kind === 'network') this.#noteNetwork(event.object);
     else return;
@@ -126,6 +126,18 @@ export class MeshPublisher {
   #noteTask({ ID, ServiceID }: Task): void {
     this.#dirtyServices.add(ServiceID);
     this.#dirtyTasks.add(ID);
+  }
+
+  #noteService(event: StoreEvent & { kind: 'service' }): void {
+    const { ID } = event.object;
+    this.#dirtyServices.add(ID);
+    const before = event.action === 'update' ? event.previous : event.object;
+    // Its tasks have their weights by what is the current revision.
+    const isWeighted = [before, event.object].some(
+      ({ Spec }) => Spec.EndpointSpec?.RevisionWeight !== undefined,
+    );
+    if (!isWeighted || before.Spec === event.object.Spec) return;
+    for (const task of this.#view.tasksByService(ID)) this.#dirtyTasks.add(task.ID);
   }
 
   /** Blocks and attachments belong to the ingress network, which rarely changes. Others do not while they are used. */

@@ -403,6 +403,39 @@ test('services and tasks of overlay networks are named with their addresses', as
   const ended = await change((task) => ({ ...task, Status: { ...task.Status, State: 'failed' } }));
   t.is(ended, undefined, 'one that has ended is gone');
 
+  const weight = () => following(store).state.members?.[0]?.weight;
+  const publisher = following(store);
+  await patchStored(store, 'task', 't1', (task) => ({
+    ...task,
+    Status: { ...task.Status, State: 'running' },
+  }));
+  const revise = (RevisionWeight: number | undefined, ForceUpdate: number) =>
+    patch(store, 'service', 's1', (one) => ({
+      ...one,
+      SpecVersion: { Index: 100 + ForceUpdate },
+      Spec: {
+        ...one.Spec,
+        TaskTemplate: { ...one.Spec.TaskTemplate, ForceUpdate },
+        EndpointSpec: RevisionWeight === undefined ? {} : { RevisionWeight },
+      },
+    }));
+  for (const [given, revision, expected] of [
+    [undefined, 1, undefined],
+    [25, 2, 100],
+    [30, 2, 100],
+    [undefined, 2, undefined],
+  ] as const) {
+    await revise(given, revision);
+    publisher.flush();
+    t.is(publisher.state.members?.[0]?.weight, expected, `${given}`);
+    t.is(weight(), expected);
+  }
+  await revise(25, 2);
+  await patchStored(store, 'task', 't1', (task) => ({ ...task, SpecVersion: { Index: 102 } }));
+  publisher.flush();
+  t.is(publisher.state.members?.[0]?.weight, 25, 'of the current revision');
+  await revise(undefined, 0);
+
   const label = { 'com.docker.stack.namespace': 'shop' };
   const aliasesOf = async (Name: string) => {
     await patch(store, 'service', 's1', (one) => ({

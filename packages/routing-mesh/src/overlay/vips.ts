@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import type { IpAddress } from '@swarm/api';
+import type { CheckedMember } from '../checked.js';
 import { MAX_ENDPOINTS_PER_PORT, shareSlots } from '../balancer/nftables/slots.js';
 import { FIRST_MEMBER_ID, LAST_MEMBER_ID, type NetworkId, type TaskId } from '../layout.js';
 import { familyOf } from '../table/family.js';
@@ -12,6 +13,7 @@ export interface VipMember {
   /** What this node calls it behind this address. */
   readonly id: number;
   readonly nodeId: string;
+  readonly weight: number;
 }
 
 /** A virtual address of a service, with its slots assigned. */
@@ -153,28 +155,24 @@ export class Vips {
 
   #vip(address: IpAddress, service: Service, before: Vip | undefined): Vip {
     const family = familyOf(address);
-    const wanted = new Map<IpAddress, string>();
+    const wanted = new Map<IpAddress, CheckedMember>();
     for (const { addresses, member } of this.#chosen(service)) {
       const own = addresses.find((one) => familyOf(one) === family);
-      if (own !== undefined) wanted.set(own, member.nodeId);
+      if (own !== undefined) wanted.set(own, member);
     }
     const members = new Map<IpAddress, VipMember>();
     let isSame = before !== undefined && before.members.size === wanted.size;
     for (const [own, { id }] of before?.members ?? []) {
       if (!wanted.has(own)) this.#ids.delete(id);
     }
-    for (const [own, nodeId] of wanted) {
+    for (const [own, { nodeId, weight }] of wanted) {
       const known = before?.members.get(own);
-      if (known?.nodeId !== nodeId) isSame = false;
-      members.set(
-        own,
-        known?.nodeId === nodeId ? known : { id: known?.id ?? this.#takeId(), nodeId },
-      );
+      const isKnown = known?.nodeId === nodeId && known.weight === weight;
+      if (!isKnown) isSame = false;
+      members.set(own, isKnown ? known : { id: known?.id ?? this.#takeId(), nodeId, weight });
     }
     if (isSame) return before!;
-    const shares = [...members.values()]
-      .map(({ id }) => ({ id, weight: 1 }))
-      .sort((a, b) => a.id - b.id);
+    const shares = [...members.values()].sort((a, b) => a.id - b.id);
     return { address, members, slots: shareSlots(before?.slots ?? [], shares) };
   }
 

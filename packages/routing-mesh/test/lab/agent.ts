@@ -179,7 +179,7 @@ function viewOf(
         const taskId = parseTaskId(`task${place}${i}`)!;
         const member = {
           ...{ taskId, nodeId, serviceId: '', names: [] },
-          ...{ networks: new Map(), serves: true },
+          ...{ networks: new Map(), serves: true, weight: 1 },
         };
         const own = addresses.map((address) => parseIpAddress(address)!);
         return [taskId, { member, addresses: own, peer: peers.get(nodeId) }];
@@ -190,7 +190,6 @@ function viewOf(
 
 const refusals: TaskRefusals[] = [];
 
-/** Serves TCP and UDP at one address. */
 /** Reads what the PROXY protocol puts before a connection's first byte, apart from our own writer. */
 function takeProxyHeader(
   text: string,
@@ -208,6 +207,7 @@ function takeProxyHeader(
   };
 }
 
+/** Serves TCP and UDP at one address. */
 async function serveOn(name: string, port: number, host: string): Promise<void> {
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     let uploaded = 0;

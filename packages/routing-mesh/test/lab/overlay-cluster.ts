@@ -22,6 +22,7 @@ export interface OverlayTask extends Host {
   readonly addresses: ReadonlyMap<string, readonly string[]>;
   readonly attachment: TaskAttachment;
   serves: boolean;
+  weight?: number;
 }
 
 export interface TaskWishes {
@@ -271,7 +272,7 @@ export class OverlayCluster {
   }
 }
 
-function memberOf({ taskId, node, serviceId, addresses, serves }: OverlayTask): MeshMember {
+function memberOf({ taskId, node, serviceId, addresses, ...more }: OverlayTask): MeshMember {
   return {
     taskId,
     nodeId: node.peer.nodeId,
@@ -280,7 +281,8 @@ function memberOf({ taskId, node, serviceId, addresses, serves }: OverlayTask): 
     networks: [...addresses]
       .filter(([networkId]) => networkId !== 'ingress')
       .map(([networkId, own]) => ({ networkId, addresses: own })),
-    serves,
+    serves: more.serves,
+    ...(more.weight !== undefined && { weight: more.weight }),
   };
 }
 

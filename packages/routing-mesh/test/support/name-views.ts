@@ -80,6 +80,7 @@ export function plainView(plan: ViewPlan): PlainView {
         names: member.names ?? [],
         networks: new Map(),
         serves: member.serves ?? true,
+        weight: 1,
       },
       addresses: member.addresses.map(ip),
       peer: member.node === 'unknown' ? undefined : { ...peer, down: member.node === 'down' },
