@@ -116,7 +116,7 @@ const EXECUTION: readonly (readonly [template: string, error: string | RegExp])[
   ['{{$x := .Spec}}{{$x.Nope}}', /^line 1, column 20: no field 'Nope' in '\$x\.Nope'/],
   [
     '{{(index .Endpoint.Ports 0).Nope}}',
-    /^line 1, column 28: no field 'Nope' in .*PortConfig has HostIP, Name, /,
+    /^line 1, column 28: no field 'Nope' in .*PortConfig has ClientLimits, HostIP, Name, /,
   ],
   [
     '{{index .Endpoint.Ports 9}}',
