@@ -1,4 +1,5 @@
 import { readdirSync } from 'node:fs';
+import { isDeepStrictEqual } from 'node:util';
 import { until } from '@swarm/sim';
 import test from 'ava';
 import { labProblem } from './lab/lab.js';
@@ -36,14 +37,22 @@ if (problem === undefined) {
           'ended connections are forgotten',
           async () => {
             after = await leftovers(node);
-            return JSON.stringify(after) === JSON.stringify(before[i]);
+            return isNothingMore(after, before[i]!);
           },
           { deadlineMs: 20_000, everyMs: 500 },
         ).catch(() => {});
-        t.deepEqual(after, before[i], node.peer.nodeId);
+        // Files that were open for a moment at the beginning may be closed by now.
+        t.true(isNothingMore(after, before[i]!), node.peer.nodeId);
+        t.deepEqual({ ...after, files: 0 }, { ...before[i], files: 0 }, node.peer.nodeId);
       }
     },
   );
+
+  function isNothingMore(after: Leftovers, before: Leftovers): boolean {
+    const { files, ...rest } = after;
+    const { files: filesBefore, ...restBefore } = before;
+    return isDeepStrictEqual(rest, restBefore) && files! <= filesBefore!;
+  }
 
   /** Ports with tasks that are used, then gone. */
   async function serviceCycle(round: number): Promise<void> {
@@ -75,7 +84,7 @@ if (problem === undefined) {
   }
 
   /** Counts of whatever a mesh makes on its host, by kind. */
-  type Leftovers = Readonly<Record<string, number | string>>;
+  type Leftovers = Readonly<Record<string, number>>;
 
   async function leftovers({ netns, agent }: OverlayNode): Promise<Leftovers> {
     const lines = (command: string): number =>
