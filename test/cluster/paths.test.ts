@@ -102,7 +102,7 @@ test.serial('new tasks go past a node that reaches no other', async (t) => {
       message,
     );
   });
-  await cluster.createWeb('late', { replicas: 6 });
+  await cluster.createWeb('late', { replicas: 6, publish: '8081:80' });
   await cluster.untilRunning('late', 6);
   const nodes = await cluster.nodes();
   const cut = nodes.find(({ Description }) => Description?.Hostname === 'w3')!;
