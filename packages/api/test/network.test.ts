@@ -5,9 +5,15 @@ import {
   decodeNetwork,
   type ErrorCode,
   INGRESS_SUBNET,
+  ingressRoom,
   isClusterNetwork,
   isEncrypted,
+  NODE_INDEX_LAST,
+  nodeBlock,
+  nodeIndexOf,
   Subnet,
+  TASK_OFFSET_FIRST,
+  taskOffsetLast,
 } from '../src/index.js';
 
 const refusal = (body: object): ApiError | undefined => {
@@ -138,9 +144,34 @@ const REFUSED: readonly (readonly [object, ErrorCode, RegExp])[] = [
   [{ Ingress: true, EnableIPv6: true }, 'UNIMPLEMENTED', /^EnableIPv6/],
   [{ Ingress: true, Options: { encrypted: '' } }, 'UNIMPLEMENTED', /^Options\["encrypted"\]/],
   [
-    { Ingress: true, ...config({ Subnet: '10.11.0.0/16' }) },
+    { Ingress: true, Options: { 'com.docker.network.driver.overlay.vxlanid_list': '5000' } },
     'UNIMPLEMENTED',
-    /always has the subnet 10\.240\.0\.0\/12 with the gateway 10\.240\.0\.1/,
+    /every ingress network has VNI 4096; leave it out$/,
+  ],
+  [
+    { Ingress: true, Options: { 'com.docker.network.driver.mtu': '500' } },
+    'INVALID_ARGUMENT',
+    /from 576 to 65535/,
+  ],
+  [
+    { Ingress: true, ...config({ Subnet: '10.0.0.0/8' }) },
+    'INVALID_ARGUMENT',
+    /^ipam configuration: invalid subnet 10\.0\.0\.0\/8: it is larger than nodes can use; an ingress network has \/12 \(4095 nodes with 253 tasks each\) to \/26 \(7 nodes with 5 tasks each\)$/,
+  ],
+  [
+    { Ingress: true, ...config({ Subnet: '10.11.0.0/27' }) },
+    'INVALID_ARGUMENT',
+    /10\.11\.0\.0\/27: it has too few addresses; an ingress network has \/12 /,
+  ],
+  [
+    { Ingress: true, ...config({ Subnet: '10.11.0.0/16', IPRange: '10.11.4.0/24' }) },
+    'UNIMPLEMENTED',
+    /leave IPRange out/,
+  ],
+  [
+    { Ingress: true, ...config({ Subnet: '10.11.0.0/16', Gateway: '10.11.1.2' }) },
+    'INVALID_ARGUMENT',
+    /invalid gateway 10\.11\.1\.2: it is in the block of a node; .* take one of 10\.11\.0\.0\/24, or none$/,
   ],
 ];
 for (const [body, code, message] of REFUSED) {
@@ -151,7 +182,38 @@ for (const [body, code, message] of REFUSED) {
   });
 }
 
-test('the ingress network may be asked for with the subnet that it has', (t) => {
+test('an ingress network may have a subnet, a gateway in the first block and an MTU', (t) => {
+  const spec = decodeNetwork({
+    ...{ Name: 'my-ingress', Driver: 'overlay', Ingress: true },
+    ...config({ Subnet: '10.11.0.0/16', Gateway: '10.11.0.2' }),
+    Options: { 'com.docker.network.driver.mtu': '1200' },
+  });
+  t.deepEqual(spec.IPAM?.Config, [{ Subnet: '10.11.0.0/16', Gateway: '10.11.0.2' }]);
+  t.deepEqual(spec.DriverOpts, { 'com.docker.network.driver.mtu': '1200' });
+});
+
+test('nodes and tasks share the addresses of an ingress network', (t) => {
+  const rooms = [12, 14, 16, 17, 18, 20, 24, 25, 26].map((prefixLength) => {
+    const network = Subnet.of(`10.0.0.0/${prefixLength}`);
+    const { nodes, tasks } = ingressRoom(network);
+    t.not(nodeBlock(network, nodes), undefined, `/${prefixLength} has a block for its last node`);
+    if (nodes < NODE_INDEX_LAST) t.is(nodeBlock(network, nodes + 1), undefined);
+    for (const index of [1, nodes]) {
+      const block = nodeBlock(network, index)!;
+      t.is(taskOffsetLast(block) - TASK_OFFSET_FIRST + 1, tasks, 'as many as the book gives');
+      for (const offset of [0, block.size - 1])
+        t.is(nodeIndexOf(network, block.addressAt(offset)), index);
+    }
+    t.is(nodeIndexOf(network, network.addressAt(1)), undefined, 'nobody has block 0');
+    return `/${prefixLength} ${nodes}x${tasks}`;
+  });
+  t.deepEqual(rooms, [
+    ...['/12 4095x253', '/14 1023x253', '/16 255x253', '/17 255x125', '/18 127x125'],
+    ...['/20 63x61', '/24 15x13', '/25 15x5', '/26 7x5'],
+  ]);
+});
+
+test('the ingress network may be asked for with the subnet that it has by itself', (t) => {
   const body = { Ingress: true, ...config({ Subnet: INGRESS_SUBNET, Gateway: '10.240.0.1' }) };
   t.is(refusal(body), undefined);
   t.is(refusal({ Ingress: true }), undefined);
@@ -179,7 +241,6 @@ test('address pools have Docker’s default and are checked', (t) => {
     [['10.20.0.0/16', '10.20.128.0/17'], 24, /10\.20\.128\.0\/17 overlaps with 10\.20\.0\.0\/16/],
     [['fd00::/48'], 24, /pools are IPv4/],
     [['127.0.0.0/16'], 24, /loopback/],
-    [['10.241.0.0/16'], 24, /a part of 10\.240\.0\.0\/12, which the ingress network has/],
     [Array.from({ length: 65 }, (_, i) => `10.${i}.0.0/16`), 24, /at most 64/],
   ] as const) {
     t.throws(() => addressPools(pools, size), { code: 'INVALID_ARGUMENT', message });

@@ -153,8 +153,8 @@ test('a pending task has an address of each family in its cluster-wide networks'
   t.deepEqual(
     made.task('t')?.NetworksAttachments?.map(({ Network }) => Network),
     [
-      { ID: 'back', Spec: { Name: 'back' } },
-      { ID: 'ingress', Spec: { Name: 'ingress' } },
+      { ID: 'back', Spec: { Name: 'back', Ingress: false } },
+      { ID: 'ingress', Spec: { Name: 'ingress', Ingress: true } },
     ],
   );
   t.deepEqual(made.addresses('t').slice(0, 2), ['10.9.0.2/32', 'fd09::2/128'], 'they stay');

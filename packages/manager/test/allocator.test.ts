@@ -68,6 +68,67 @@ test('the first pass creates the ingress network, once', async (t) => {
   t.is(store.count('network'), 1);
 });
 
+test('the first ingress network is in the pools that the cluster was given, where no host is', async (t) => {
+  const first = async (pools: readonly string[], addr: string, level = 5) => {
+    const { store, allocator, pass } = setup();
+    const cluster = { ...clusterDraft('c'), DefaultAddrPool: pools, FeatureLevel: level };
+    await put(store, 'cluster', cluster);
+    await put(store, 'node', nodeDraft('a', { Status: { State: 'ready', Addr: addr } }));
+    allocator.start();
+    await pass();
+    await allocator.stop();
+    return [store.ingressNetwork()?.Subnets[0]?.Subnet, store.get('node', 'a')?.Mesh?.Subnet];
+  };
+  t.deepEqual(await first(['10.0.0.0/8'], '198.18.0.1'), ['10.240.0.0/12', '10.240.1.0/24']);
+  t.deepEqual(await first(['10.20.0.0/16'], '198.18.0.1'), ['10.20.0.0/18', '10.20.0.128/25']);
+  t.deepEqual(await first(['10.20.0.0/16'], '10.20.9.1'), ['10.20.64.0/18', '10.20.64.128/25']);
+  t.deepEqual(await first(['10.20.0.0/28'], '198.18.0.1'), ['10.240.0.0/12', '10.240.1.0/24']);
+  t.deepEqual(
+    await first(['10.20.0.0/16'], '198.18.0.1', 4),
+    ['10.240.0.0/12', '10.240.1.0/24'],
+    'managers of before know no other',
+  );
+});
+
+test('nodes move to their blocks of another ingress network; one without a block gets an index that has one', async (t) => {
+  const { store, allocator, pass } = setup();
+  for (const id of ['a', 'b', 'c']) await put(store, 'node', nodeDraft(id));
+  const far = { Index: 300, Address: '198.18.9.9', Subnet: '10.241.44.0/24' };
+  await put(store, 'node', nodeDraft('far', { Mesh: far }));
+  allocator.start();
+  await pass();
+  await patch(store, 'network', store.ingressNetwork()!.ID, (network) => ({
+    ...network,
+    Subnets: [{ Subnet: '10.11.0.0/26', Gateway: '10.11.0.1' }],
+  }));
+  await pass();
+  const places = () =>
+    ['a', 'b', 'c', 'far'].map((id) => {
+      const mesh = store.get('node', id)?.Mesh;
+      return `${mesh?.Index} ${mesh?.Subnet}`;
+    });
+  t.deepEqual(places(), [
+    '1 10.11.0.8/29',
+    '2 10.11.0.16/29',
+    '3 10.11.0.24/29',
+    '4 10.11.0.32/29',
+  ]);
+  t.is(store.get('node', 'far')?.Mesh?.Address, '198.18.9.9', 'its data path stays');
+  for (const id of ['e', 'f', 'g', 'h']) await put(store, 'node', nodeDraft(id));
+  await pass();
+  t.is(store.get('node', 'g')?.Mesh?.Index, 7);
+  t.is(store.get('node', 'h')?.Mesh, undefined, 'there are seven blocks');
+  await patch(store, 'network', store.ingressNetwork()!.ID, (network) => ({
+    ...network,
+    Subnets: [{ Subnet: '10.11.0.0/16', Gateway: '10.11.0.1' }],
+  }));
+  await pass();
+  t.is(store.get('node', 'h')?.Mesh?.Subnet, '10.11.8.0/24');
+  const { index } = store;
+  await pass();
+  t.is(store.index, index, 'nothing is written without end');
+});
+
 test('a foreign network named ingress is reported and nothing else stops for it', async (t) => {
   const errors: string[] = [];
   const logger = { ...silentLogger, error: (_: object, message: string) => errors.push(message) };

@@ -2,6 +2,8 @@ import {
   ApiError,
   type Network,
   type NetworkSpec,
+  PROGRAM,
+  type Program,
   silentLogger,
   Subnet,
   VNI_OPTION,
@@ -309,3 +311,121 @@ function free(store: TestStore): number {
   const blocks = Array.from({ length: 16 }, (_, at) => pool.block(28, at)!);
   return blocks.filter((block) => !isTaken(store, block)).length;
 }
+
+/** Makes an ingress network as the API does, in place of the one that there is. */
+async function remake(store: TestStore, book: NetworkBook, asked: Asked & { gateway?: string }) {
+  const before = store.ingressNetwork();
+  if (before !== undefined) {
+    const [subnet] = subnetsOf(before);
+    await patch(store, 'cluster', 'c', (cluster) => ({ ...cluster, IngressSubnet: subnet! }));
+    await remove(store, before.ID);
+  }
+  const spec = { ...specOf('again', asked), Ingress: true };
+  const Config = (asked.subnets ?? []).map((Subnet) => ({
+    Subnet,
+    ...(asked.gateway !== undefined && { Gateway: asked.gateway }),
+  }));
+  const Spec = { ...spec, IPAM: { Driver: 'default', Config } };
+  const proposal = store.transact((transaction) => {
+    const given = book.allocate(transaction, 'again', Spec);
+    transaction.create('network', { ID: 'again', Spec, ...given });
+  });
+  await book.follow('again', proposal);
+  await proposal;
+  return store.get('network', 'again')!;
+}
+
+test('an ingress network has the subnet and gateway that it is given; what the last one had is free', async (t) => {
+  const { store, book } = await world();
+  const mine = await remake(store, book, { subnets: ['10.11.0.0/16'], gateway: '10.11.0.2' });
+  t.deepEqual(mine.Subnets, [{ Subnet: '10.11.0.0/16', Gateway: '10.11.0.2' }]);
+  t.is(mine.VNI, 4096);
+  t.deepEqual(subnetsOf(await make(store, book, 'a', { subnets: ['10.240.0.0/16'] })), [
+    '10.240.0.0/16',
+  ]);
+  await t.throwsAsync(make(store, book, 'b', { subnets: ['10.11.7.0/24'] }), {
+    message: /10\.11\.7\.0\/24 overlaps with 10\.11\.0\.0\/16 of the ingress network/,
+  });
+  await patch(store, 'cluster', 'c', (cluster) => ({ ...cluster, IngressSubnet: '10.11.0.0/16' }));
+  await remove(store, 'again');
+  await t.throwsAsync(make(store, book, 'b', { subnets: ['10.11.7.0/24'] }), {
+    message: /10\.11\.0\.0\/16, which nodes use until there is another ingress network/,
+  });
+  await t.throwsAsync(remake(store, book, {}), {
+    code: 'CONFLICT',
+    message: /10\.240\.0\.0\/12 overlaps with 10\.240\.0\.0\/16 of network a/,
+  });
+  t.deepEqual(subnetsOf(await remake(store, book, { subnets: ['10.11.0.0/20'] })), [
+    '10.11.0.0/20',
+  ]);
+  await make(store, book, 'b', { subnets: ['10.11.32.0/24'] });
+});
+
+test('an ingress network overlaps with no network and no host', async (t) => {
+  const { store, book } = await world();
+  await make(store, book, 'a', { subnets: ['10.12.1.0/24'] });
+  await put(store, 'node', nodeDraft('n', { Status: { State: 'ready', Addr: '10.13.0.9' } }));
+  await t.throwsAsync(remake(store, book, { subnets: ['10.12.0.0/16'] }), {
+    code: 'CONFLICT',
+    message: /overlaps with 10\.12\.1\.0\/24 of network a/,
+  });
+  await t.throwsAsync(remake(store, book, { subnets: ['10.13.0.0/16'] }), {
+    code: 'CONFLICT',
+    message: /the address 10\.13\.0\.9 of node n/,
+  });
+  t.deepEqual(subnetsOf(await make(store, book, 'c')), ['10.0.0.0/24'], 'nothing is held in vain');
+});
+
+test('an ingress network has room for every node, and each node knows what it is', async (t) => {
+  const { store, book } = await world();
+  for (let n = 1; n <= 8; n += 1) {
+    await put(store, 'node', nodeDraft(`n${n}`));
+    await runs(store, `n${n}`, PROGRAM);
+  }
+  const small = { subnets: ['10.11.0.0/26'] };
+  await t.throwsAsync(remake(store, book, small), {
+    code: 'FAILED_PRECONDITION',
+    message: /10\.11\.0\.0\/26 has room for 7 nodes with 5 tasks each, and the cluster has 8 nodes/,
+  });
+  await store.transact((transaction) => transaction.remove('node', 'n8'));
+  await runs(store, 'n1', OLD_PROGRAM);
+  for (const asked of [small, { options: { 'com.docker.network.driver.mtu': '1200' } }]) {
+    await t.throwsAsync(remake(store, book, asked), {
+      code: 'FAILED_PRECONDITION',
+      message: /^node \S+ runs swarm 0\.0\.9, which only knows an ingress network with 10\.240/,
+    });
+  }
+  await remake(store, book, {});
+  await remove(store, 'again');
+  await store.transact((transaction) => transaction.remove('node', 'n1'));
+  t.deepEqual(subnetsOf(await remake(store, book, small)), ['10.11.0.0/26']);
+});
+
+const runs = (store: TestStore, id: string, program: Program) =>
+  patch(store, 'node', id, (node) => ({
+    ...node,
+    Description: { ...node.Description!, Program: program },
+  }));
+
+const OLD_PROGRAM = {
+  Version: '0.0.9',
+  Protocol: { Oldest: 1, Newest: 2 },
+  FeatureLevel: { Oldest: 3, Newest: 4 },
+};
+
+test('an ingress network without a subnet comes from the pools that the cluster was given', async (t) => {
+  const first = async (pools: readonly string[], subnetSize = 24) => {
+    const { store, book } = await world(pools, subnetSize);
+    return subnetsOf(await remake(store, book, {}))[0];
+  };
+  t.is(await first(['10.0.0.0/8']), '10.240.0.0/12');
+  t.is(await first(['10.20.0.0/16']), '10.20.0.0/18');
+  t.is(await first(['172.0.0.0/9']), '172.0.0.0/12');
+  t.is(await first(['10.20.0.0/25'], 27), '10.20.0.0/26');
+  t.is(await first(['10.20.0.0/28', '10.21.0.0/20'], 29), '10.21.0.0/22', 'the first is too small');
+  const { store, book } = await world(['10.20.0.0/16']);
+  await put(store, 'node', nodeDraft('n', { Status: { State: 'ready', Addr: '10.20.3.9' } }));
+  await runs(store, 'n', PROGRAM);
+  t.is(subnetsOf(await remake(store, book, {}))[0], '10.20.64.0/18', 'a host is in the first part');
+  t.deepEqual(subnetsOf(await make(store, book, 'a')), ['10.20.0.0/24']);
+});

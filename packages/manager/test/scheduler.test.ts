@@ -681,7 +681,10 @@ test('tasks with published ports get addresses of their node in turn', async (t)
   await put(store, 'task', pending('plain', { ServiceID: 'plain' }));
   await pass();
   t.deepEqual(store.get('task', 't1')?.NetworksAttachments, [
-    { Network: { ID: 'ing', Spec: { Name: 'ingress' } }, Addresses: ['10.241.44.2/32'] },
+    {
+      Network: { ID: 'ing', Spec: { Name: 'ingress', Ingress: true } },
+      Addresses: ['10.241.44.2/32'],
+    },
   ]);
   t.is(address('t2'), '10.241.44.3/32');
   t.false('NetworksAttachments' in store.get('task', 'plain')!);
@@ -745,7 +748,10 @@ test('a task with ports waits for a place of its node in the mesh', async (t) =>
   await put(store, 'task', pending('t', { Endpoint }));
   scheduler.start();
   await pass();
-  t.is(errOf(store, 't'), 'its ports are published, but the cluster has no ingress network');
+  t.is(
+    errOf(store, 't'),
+    'its ports are published, but the cluster has no ingress network: create one (swarm network create --ingress)',
+  );
   await put(store, 'network', ingressDraft('ing'));
   await pass();
   t.is(errOf(store, 't'), 'no suitable node (no free ingress address on 1 node)');

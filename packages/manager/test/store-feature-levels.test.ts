@@ -94,6 +94,12 @@ const FULL: { readonly [K in Exclude<Kind, 'cluster'>]: Draft<K> } = {
     Status: { ...taskDraft('t1').Status, StartedAt: '2026-01-01T00:00:00.000Z', Ipv6: true },
     Spec: { ...taskDraft('t1').Spec, NetworkAttachmentSpec: { ContainerID: 'a' } },
     Stop: { Reason: 'its node is drained', Moved: true },
+    NetworksAttachments: [
+      {
+        Network: { ID: 'ing', Spec: { Name: 'ingress', Ingress: true } },
+        Addresses: ['10.240.1.2/32'],
+      },
+    ],
   }),
   network: networkDraft('net1', { Creation: { Key: 'k', Digest: 'd'.repeat(43) } }),
   secret: { ID: 'sec1', Spec: { Name: 'sec', Labels: { a: 'b' }, Data: 'YQ==' } },
@@ -102,7 +108,10 @@ const FULL: { readonly [K in Exclude<Kind, 'cluster'>]: Draft<K> } = {
   'removed-node': { ID: 'gone1', Until: '2027-01-01T00:00:00.000Z' },
 };
 
-const CLUSTER = { ...clusterDraft('c'), ClientVersion: { Index: 1 }, IngressRemoved: true };
+const CLUSTER = {
+  ...clusterDraft('c'),
+  ...{ ClientVersion: { Index: 1 }, IngressRemoved: true, IngressSubnet: '10.11.0.0/16' },
+};
 
 /**
  * Stands for levels to come: real fields, each said to be new. What is refused below its level has tests of its

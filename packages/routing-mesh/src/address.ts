@@ -3,6 +3,7 @@ import {
   type IpAddress,
   isIpv6,
   NODE_ADDRESS_OFFSET,
+  nodeBlock,
   parseIpAddress,
   Subnet,
   TASK_OFFSET_FIRST,
@@ -65,6 +66,11 @@ export function parseIpv4(text: unknown): Ipv4Address | undefined {
 /** The subnet as text; undefined when it is not an IPv4 one. */
 export function subnetText(subnet: Subnet | undefined): SubnetText | undefined {
   return subnet === undefined || subnet.isIpv6 ? undefined : (subnet.toString() as SubnetText);
+}
+
+/** The block of the node with this index; undefined when the network has none. */
+export function nodeBlockText(network: SubnetText, index: number): SubnetText | undefined {
+  return subnetText(nodeBlock(Subnet.of(network), index));
 }
 
 /** The node's own address in its block. */

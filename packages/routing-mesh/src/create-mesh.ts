@@ -1,11 +1,10 @@
-import { type Logger, Subnet } from '@swarm/api';
-import { subnetText } from './address.js';
+import type { Logger } from '@swarm/api';
 import { IpvsLeftovers } from './balancer/ipvs/ipvs-leftovers.js';
 import { IpvsSocket } from './balancer/ipvs/ipvs-socket.js';
 import { openEncryption } from './encryption/open-encryption.js';
 import type { Kernel } from './kernel/kernel.js';
 import { openPacketFilter } from './kernel/open-packet-filter.js';
-import { DEFAULT_DATA_PATH_PORT, DEFAULT_INGRESS_NETWORK } from './layout.js';
+import { DEFAULT_DATA_PATH_PORT } from './layout.js';
 import type { Mesh, MeshOptions } from './mesh.js';
 import { ipvsParts, nftablesParts, userspaceParts } from './mesh-parts.js';
 import { NodeMesh } from './node-mesh.js';
@@ -37,15 +36,10 @@ export async function createMesh(options: MeshOptions): Promise<Mesh> {
       `data path port ${dataPathPort} is not within ${DATA_PATH_PORT_MIN} to ${DATA_PATH_PORT_MAX}`,
     );
   }
-  const text = options.ingressNetwork ?? DEFAULT_INGRESS_NETWORK;
-  const network = subnetText(Subnet.parse(text));
-  if (network === undefined) {
-    throw new RangeError(`"${text}" is not an IPv4 network; write it like 10.240.0.0/12`);
-  }
   const udpIdleMs = options.udpIdleMs ?? DEFAULT_UDP_IDLE_MS;
   const bindAddresses = options.bindAddresses ?? DEFAULT_BIND_ADDRESSES;
-  const made = { ...options, dataPathPort, ingressNetwork: network, udpIdleMs, bindAddresses };
-  const common = { ingressNetwork: network, ownPorts: options.ownPorts, logger, clock };
+  const made = { ...options, dataPathPort, udpIdleMs, bindAddresses };
+  const common = { ownPorts: options.ownPorts, logger, clock };
   if (backend !== 'userspace') {
     const opened = await openPacketFilter(kernel, logger);
     if ('nft' in opened) {

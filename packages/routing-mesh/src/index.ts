@@ -2,7 +2,7 @@ export { createMesh, meshProblem } from './create-mesh.js';
 export { parseTunnelKey, type TunnelKeyPair } from './encryption/keys.js';
 export type { Kernel } from './kernel/kernel.js';
 export type { Sockets } from './kernel/sockets.js';
-export { DEFAULT_DATA_PATH_PORT, DEFAULT_INGRESS_NETWORK, MAX_PEER_INDEX } from './layout.js';
+export { DEFAULT_DATA_PATH_PORT, MAX_PEER_INDEX } from './layout.js';
 export type {
   HostPort,
   Mesh,

@@ -1,6 +1,5 @@
 import {
   ENDPOINT_MARK_BITS,
-  INGRESS_SUBNET,
   INGRESS_VNI,
   type IpAddress,
   MARK_BITS,
@@ -62,8 +61,6 @@ export const PROBE_PORT = MESH_PROBE_PORT;
 /** Bytes VXLAN adds: outer IP header, UDP 8, VXLAN 8, inner Ethernet 14. */
 export const TUNNEL_OVERHEAD_V4_BYTES = 50;
 export const TUNNEL_OVERHEAD_V6_BYTES = 70;
-/** The network that all nodes' blocks come from. */
-export const DEFAULT_INGRESS_NETWORK = INGRESS_SUBNET;
 
 /** Host ends of tasks' links start with this; 12 characters of the task id follow (the limit is 15). */
 export const TASK_LINK_PREFIX = 'swt';

@@ -1,5 +1,4 @@
 import type { Clock, Logger } from '@swarm/api';
-import type { SubnetText } from './address.js';
 import type { LoadBalancer } from './balancer/load-balancer.js';
 import { IpvsBalancer } from './balancer/ipvs/ipvs-balancer.js';
 import { IpvsSection } from './balancer/ipvs/ipvs-section.js';
@@ -75,7 +74,6 @@ export interface PartOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly random: () => number;
-  readonly ingressNetwork: SubnetText;
   readonly dataPathPort: number;
   readonly bindAddresses: readonly string[];
   readonly udpIdleMs: number;
@@ -101,11 +99,11 @@ export function ipvsParts(
 ): MeshParts {
   const section = new IpvsSection();
   const { parts, table, common } = kernelParts(options, filter, encryption, section);
-  const { kernel, logger, ingressNetwork } = options;
+  const { kernel, logger } = options;
   const services = new IpvsServices(socket, { hasIpv6: filter.family === 'inet' });
   const settings = new IpvsSettings(kernel, socket);
   const own = { socket, services, settings, section, common, table };
-  const balancer = new IpvsBalancer({ kernel, ingressNetwork, logger, ...own });
+  const balancer = new IpvsBalancer({ kernel, logger, ...own });
   return { ...parts, backend: 'ipvs', balancer };
 }
 
@@ -116,7 +114,7 @@ function kernelParts(
   ports: TableSection & PortSection,
   leftovers?: Leftovers,
 ): { parts: MeshParts; table: MeshTable; common: NftablesBalancer } {
-  const { kernel, ingressNetwork, dataPathPort, logger, clock, resolver } = options;
+  const { kernel, dataPathPort, logger, clock, resolver } = options;
   const hostPorts = new HostPortSection();
   const peers = new PeerSection();
   const limits = new LimitSection();
@@ -140,7 +138,6 @@ function kernelParts(
     ],
     sectionsV6: [walls.get(IPV6)!, vips.get(IPV6)!, guards.get(IPV6)!],
     isV6Wanted: () => walls.get(IPV6)!.isWanted || guards.get(IPV6)!.isWanted,
-    ingressNetwork,
     dataPathPort,
     family,
     logger,
@@ -155,7 +152,6 @@ function kernelParts(
       hostPorts,
       limits,
       loopback,
-      ingressNetwork,
       hasIpv6,
       logger,
       leftovers,
@@ -175,7 +171,7 @@ function kernelParts(
     links: new VethLinks({ kernel, logger }),
     balancer: common,
     encryption,
-    overlay: new NftablesOverlays({ kernel, logger, ingressNetwork, walls, vips, encryption }),
+    overlay: new NftablesOverlays({ kernel, logger, walls, vips, encryption }),
     guard: new NftablesGuard({ run: kernel.run, logger, sections: guards, family }),
     names: resolver === undefined ? withoutNames : new ResolverNames({ resolver, clock, logger }),
     probe: new ProcProbe(kernel),

@@ -4,6 +4,7 @@ import type {
   MeshBackendName,
   MeshDelta,
   MeshEncryption,
+  MeshIngress,
   MeshPeer,
   MeshState,
   MeshTrace,
@@ -112,9 +113,10 @@ export interface Mesh {
   /**
    * Sets up the node's part: tunnel device, sysctls, table. Idempotent; takes over what an earlier process
    * left without touching its connections.
+   * @param ingress as in MeshState; a state with another one moves the node by itself
    * @throws when the kernel lacks a feature or we lack the privileges; the message says which
    */
-  start(self: MeshPeer): Promise<void>;
+  start(self: MeshPeer, ingress?: MeshIngress): Promise<void>;
 
   /**
    * Makes the kernel hold this state, in one transaction; resolves when it does. Serialises calls; a later call
@@ -224,8 +226,6 @@ export interface MeshOptions {
   readonly backend: 'auto' | MeshBackendName;
   /** UDP port of the tunnel, 1024–49151, the same on all nodes. Default 4789. */
   readonly dataPathPort?: number;
-  /** Network that contains all nodes' blocks. Default 10.240.0.0/12. */
-  readonly ingressNetwork?: string;
   readonly logger: Logger;
   readonly clock: Clock;
   readonly kernel: Kernel;

@@ -5,6 +5,7 @@ import {
   type MeshDelta,
   type MeshEncryption,
   meshPortOf,
+  type MeshIngress,
   type MeshPeer,
   meshPortKey,
   type MeshState,
@@ -17,11 +18,18 @@ import {
   SerialQueue,
   Subnet,
 } from '@swarm/api';
-import { derivedAddresses, type SubnetText } from './address.js';
+import { derivedAddresses, nodeBlockText } from './address.js';
 import { readAttachment } from './attachment.js';
 import { BadPart } from './bad-part.js';
 import { type CheckedPeer, readPeer, samePeer } from './checked.js';
 import type { TunnelKeyPair } from './encryption/keys.js';
+import {
+  carriesIpv6,
+  type CheckedIngress,
+  DEFAULT_INGRESS,
+  readIngress,
+  sameIngress,
+} from './ingress.js';
 import { LatestQueue } from './latest-queue.js';
 import { parseTaskId, type TaskId } from './layout.js';
 import type { FoundLink } from './links/task-links.js';
@@ -38,7 +46,6 @@ import { traceMesh } from './trace/trace-mesh.js';
 
 export interface NodeMeshOptions {
   readonly parts: MeshParts;
-  readonly ingressNetwork: SubnetText;
   /** Tasks get an address of IPv6 for each of IPv4 that they have on the ingress network. Default false. */
   readonly hasIpv6?: boolean;
   /** How often to check whether somebody changed our state in the kernel; absent: never. */
@@ -63,6 +70,7 @@ export class NodeMesh implements Mesh {
   readonly #options: NodeMeshOptions;
   readonly #parts: MeshParts;
   readonly #logger: Logger;
+  #ingress = DEFAULT_INGRESS;
   readonly #states: LatestQueue<MeshState>;
   /** All changes of parts, except those of a single task's links. */
   readonly #changes = new SerialQueue();
@@ -83,10 +91,8 @@ export class NodeMesh implements Mesh {
     this.#parts = options.parts;
     this.#logger = options.logger;
     this.backend = options.parts.backend;
-    const { parts, ingressNetwork, logger } = options;
-    this.#states = new LatestQueue((state) =>
-      this.#changes.run(() => this.#holder.hold(state, this.#self!)),
-    );
+    const { parts, logger } = options;
+    this.#states = new LatestQueue((state) => this.#changes.run(() => this.#hold(state)));
     this.#guard = new PortGuard({
       programs: parts.programs,
       ownPorts: options.ownPorts ?? (() => []),
@@ -98,12 +104,12 @@ export class NodeMesh implements Mesh {
     });
     this.#report = new PortReport(logger);
     this.#holder = new StateHolder({
-      ...{ parts, ingressNetwork, logger },
+      ...{ parts, logger },
       ...{ tasks: this.#tasks, guard: this.#guard, report: this.#report },
     });
     this.#attacher = new TaskAttacher({
       ...{ parts, tasks: this.#tasks, guard: this.#guard, holder: this.#holder },
-      ...{ changes: this.#changes, hasIpv6: options.hasIpv6 === true },
+      ...{ changes: this.#changes, carriesIpv6: () => this.#carriesIpv6 },
       refuseIfClosed: () => this.#refuseIfClosed(),
       isOver: () => this.#isOver,
     });
@@ -148,37 +154,80 @@ export class NodeMesh implements Mesh {
     };
   }
 
-  async start(place: MeshPeer): Promise<void> {
-    const self = readSelf(place, this.#options.ingressNetwork);
+  async start(place: MeshPeer, network?: MeshIngress): Promise<void> {
+    const ingress = readNetwork(network);
+    const self = readSelf(place, ingress);
     await this.#changes.run(async () => {
       this.#refuseIfClosed();
       const before = this.#self;
-      if (samePeer(self, before)) return;
+      if (samePeer(self, before) && sameIngress(ingress, this.#ingress)) return;
+      const ingressBefore = this.#ingress;
       this.#self = self;
+      this.#setIngress(ingress);
       try {
         await this.#startParts(self);
       } catch (error) {
         this.#self = before;
+        this.#setIngress(ingressBefore);
         throw error;
       }
     });
     for (const job of this.#jobs) job.start();
   }
 
+  #setIngress(ingress: CheckedIngress): void {
+    if (sameIngress(ingress, this.#ingress)) return;
+    this.#ingress = ingress;
+    this.#holder.readIn(Subnet.of(ingress.subnet));
+  }
+
   async #startParts(self: CheckedPeer): Promise<void> {
-    const { tunnel, encryption, paths, links, balancer, overlay, transaction } = this.#parts;
-    await tunnel.start(self);
+    const { tunnel, encryption, links, transaction } = this.#parts;
+    await tunnel.start(self, this.#ingress);
     await encryption.start(self, tunnel.mtuBytes);
-    await paths.start(self, tunnel.mtuBytes);
-    links.start(self);
-    await balancer.start(self);
-    await overlay.start(self);
+    await this.#startNetworks(self);
     const found = await links.list();
     await encryption.adopt(found);
-    if ((await transaction.start(self)) && (await this.#takeOver(found))) return;
+    if ((await transaction.start(self, this.#ingress)) && (await this.#takeOver(found))) return;
     const { state } = this.#holder;
     if (state !== undefined) await tunnel.reach(state.peers);
     await transaction.commit();
+  }
+
+  /** Starts the parts above the tunnel, except the transaction. */
+  async #startNetworks(self: CheckedPeer): Promise<void> {
+    const { tunnel, paths, links, balancer, overlay } = this.#parts;
+    const ingress = this.#ingress;
+    await paths.start(self, Math.min(tunnel.mtuBytes, ingress.mtuBytes ?? tunnel.mtuBytes));
+    links.start(self, ingress);
+    await balancer.start(self, ingress);
+    await overlay.start(self, ingress);
+  }
+
+  /**
+   * Only within `#changes`: moves the node to its block of another ingress network. Ways to other nodes stay, until
+   * the state that comes with it has been held.
+   */
+  async #moveTo(ingress: CheckedIngress): Promise<void> {
+    if (sameIngress(ingress, this.#ingress)) return;
+    const before = this.#self!;
+    const subnet = nodeBlockText(ingress.subnet, before.index);
+    if (subnet === undefined)
+      throw new Error(`the ingress network ${ingress.subnet} has no block for this node yet`);
+    const ingressBefore = this.#ingress;
+    const self = { ...before, subnet };
+    this.#self = self;
+    this.#setIngress(ingress);
+    try {
+      await this.#parts.tunnel.start(self, ingress);
+      await this.#startNetworks(self);
+      await this.#parts.transaction.start(self, ingress);
+    } catch (error) {
+      this.#self = before;
+      this.#setIngress(ingressBefore);
+      throw error;
+    }
+    this.#logger.info({ subnet }, 'moved to another ingress network');
   }
 
   /** @returns false if it is unknown what the earlier process had */
@@ -206,10 +255,19 @@ export class NodeMesh implements Mesh {
     await this.#states.push(state);
   }
 
+  /** Only within `#changes`. */
+  async #hold(state: MeshState): Promise<void> {
+    if (state.generation < this.#holder.generation) return;
+    await this.#moveTo(readNetwork(state.ingress));
+    await this.#holder.hold(state, this.#self!);
+  }
+
   async change(delta: MeshDelta): Promise<boolean> {
     assert(this.#self !== undefined, 'start comes before change');
     return this.#changes.run(async () => {
       this.#refuseIfClosed();
+      // All is read again in another network.
+      if (!sameIngress(readNetwork(delta.ingress), this.#ingress)) return false;
       return this.#holder.change(delta);
     });
   }
@@ -230,22 +288,25 @@ export class NodeMesh implements Mesh {
   }
 
   async trace(query: MeshTraceQuery, local: ReadonlySet<string>): Promise<MeshTrace> {
-    const self = this.#self;
-    if (self === undefined) throw new RangeError('the mesh of this node has not started yet');
-    const { state, reached: peers, generation } = this.#holder;
-    return this.#changes.run(async () => ({
-      ...{ NodeID: self.nodeId, Backend: this.backend, Generation: generation },
-      ...traceMesh(
-        query,
-        {
-          ...{ self, local, peers, ports: [...(state?.ports.values() ?? [])] },
-          links: this.#tasks.links(),
-          members: membersByAddress(state?.members.values() ?? []),
-        },
-        await this.#parts.transaction.describe(),
-        this.#parts.balancer.balancing,
-      ),
-    }));
+    return this.#changes.run(async () => {
+      // Of one moment: the node may have moved since the question came.
+      const self = this.#self;
+      if (self === undefined) throw new RangeError('the mesh of this node has not started yet');
+      const { state, reached: peers, generation } = this.#holder;
+      return {
+        ...{ NodeID: self.nodeId, Backend: this.backend, Generation: generation },
+        ...traceMesh(
+          query,
+          {
+            ...{ self, local, peers, ports: [...(state?.ports.values() ?? [])] },
+            links: this.#tasks.links(),
+            members: membersByAddress(state?.members.values() ?? []),
+          },
+          await this.#parts.transaction.describe(),
+          this.#parts.balancer.balancing,
+        ),
+      };
+    });
   }
 
   watchPaths(listener: () => void): () => void {
@@ -288,6 +349,10 @@ export class NodeMesh implements Mesh {
     await this.#attacher.attach(readAttachment(task), { isAdopted: true });
   }
 
+  get #carriesIpv6(): boolean {
+    return this.#options.hasIpv6 === true && carriesIpv6(this.#ingress);
+  }
+
   async detach(id: string): Promise<void> {
     const taskId = parseTaskId(id);
     // Nothing can have been attached under such an id.
@@ -307,7 +372,7 @@ export class NodeMesh implements Mesh {
   }
 
   async servesIpv6(task: TaskSockets): Promise<boolean> {
-    if (!this.#options.hasIpv6) return false;
+    if (!this.#carriesIpv6) return false;
     const addresses = task.addresses.flatMap((address) => parseIpAddress(address) ?? []);
     const derived = addresses.flatMap(derivedAddresses);
     if (derived.length === 0) return false;
@@ -403,11 +468,21 @@ export class NodeMesh implements Mesh {
 }
 
 /** @throws RangeError */
-function readSelf(place: MeshPeer, ingressNetwork: SubnetText): CheckedPeer {
+function readSelf(place: MeshPeer, { subnet }: CheckedIngress): CheckedPeer {
   try {
-    return readPeer(place, Subnet.of(ingressNetwork));
+    return readPeer(place, Subnet.of(subnet));
   } catch (error) {
     if (!(error instanceof BadPart)) throw error;
-    throw new RangeError(`mesh: this node has no place in ${ingressNetwork}: ${error.message}`);
+    throw new RangeError(`mesh: this node has no place in ${subnet}: ${error.message}`);
+  }
+}
+
+/** @throws RangeError */
+function readNetwork(ingress: MeshIngress | undefined): CheckedIngress {
+  try {
+    return readIngress(ingress);
+  } catch (error) {
+    if (!(error instanceof BadPart)) throw error;
+    throw new RangeError(`mesh: ${error.message}`);
   }
 }

@@ -7,8 +7,8 @@ import {
   type PortKey,
   Subnet,
 } from '@swarm/api';
-import type { SubnetText } from './address.js';
 import type { CheckedPeer, CheckedState, StateChange } from './checked.js';
+import { DEFAULT_INGRESS } from './ingress.js';
 import type { NetworkId, TaskId } from './layout.js';
 import type { LocalTasks } from './local-tasks.js';
 import type { MeshParts } from './mesh-parts.js';
@@ -22,7 +22,6 @@ import { StateReader } from './state-reader.js';
 
 export interface StateHolderOptions {
   readonly parts: MeshParts;
-  readonly ingressNetwork: SubnetText;
   readonly logger: Logger;
   readonly tasks: LocalTasks;
   readonly guard: PortGuard;
@@ -40,7 +39,7 @@ export interface StateHolderOptions {
  */
 export class StateHolder {
   readonly #options: StateHolderOptions;
-  readonly #reader: StateReader;
+  #reader: StateReader;
   readonly #index = new StateIndex();
   readonly #served = new ServedPorts();
   readonly #networks = new ViewedNetworks();
@@ -62,8 +61,14 @@ export class StateHolder {
 
   constructor(options: StateHolderOptions) {
     this.#options = options;
-    const { ingressNetwork, logger } = options;
-    this.#reader = new StateReader({ ingress: Subnet.of(ingressNetwork), logger });
+    const { logger } = options;
+    this.#reader = new StateReader({ ingress: Subnet.of(DEFAULT_INGRESS.subnet), logger });
+  }
+
+  /** Reads what comes in this ingress network; only a whole state counts next. */
+  readIn(ingress: Subnet): void {
+    this.#reader = new StateReader({ ingress, logger: this.#options.logger });
+    this.#isHeld = false;
   }
 
   get generation(): number {

@@ -16,8 +16,8 @@ export interface TaskAttacherOptions {
   readonly holder: StateHolder;
   /** All changes of parts, except those of a single task's links. */
   readonly changes: SerialQueue;
-  /** Tasks get an address of IPv6 for each of IPv4 that they have on the ingress network. */
-  readonly hasIpv6: boolean;
+  /** Whether tasks get an address of IPv6 for each of IPv4 that they have on the ingress network. */
+  readonly carriesIpv6: () => boolean;
   /** @throws when nothing can be written any more */
   readonly refuseIfClosed: () => void;
   /** Nothing can be written any more, and what goes is no longer ours. */
@@ -33,7 +33,7 @@ export class TaskAttacher {
   }
 
   #withIpv6(task: CheckedTask): CheckedTask {
-    if (!this.#options.hasIpv6) return task;
+    if (!this.#options.carriesIpv6()) return task;
     const attachments = task.attachments.map((one): CheckedAttachment => {
       if (one.overlay !== undefined) return one;
       const derived = one.addresses.flatMap(derivedAddresses);

@@ -15,6 +15,7 @@ import {
 import { Conntrack } from '../src/balancer/nftables/conntrack.js';
 import { DnatSection } from '../src/balancer/nftables/dnat-section.js';
 import { HostPortSection } from '../src/balancer/nftables/host-port-section.js';
+import { DEFAULT_INGRESS } from '../src/ingress.js';
 import { Model } from '../src/balancer/nftables/model.js';
 import { removedEndpoints } from '../src/balancer/nftables/port-changes.js';
 import { IsolationSection } from '../src/links/isolation-section.js';
@@ -177,7 +178,7 @@ test('whatever a state holds, only our grammar reaches the kernel, and good peer
       });
       const reader = new StateReader({ ingress: INGRESS, logger: silentLogger });
       const conntrack = new Conntrack(run);
-      await tunnel.start(self);
+      await tunnel.start(self, DEFAULT_INGRESS);
       const model = new Model();
       for (const state of states) {
         const read = reader.read(state, self, false);
@@ -225,7 +226,7 @@ test('whatever a state holds, only our grammar reaches the kernel, and good peer
 test('whatever a task is called, only our grammar reaches the kernel, or nothing does', async (t) => {
   const { told, run } = recorder();
   const links = new VethLinks({ kernel: fakeKernel(run), logger: silentLogger });
-  links.start(peer(1));
+  links.start(peer(1), DEFAULT_INGRESS);
   await fc.assert(
     fc.asyncProperty(anything, anything, anything, async (taskId, value, netns) => {
       const network = { networkId: 'net1', addresses: ['10.240.1.2/32', 'fd00::2/128'] };

@@ -4,7 +4,7 @@ import { until, VirtualClock } from '@swarm/sim';
 import type { HostPort } from '../src/mesh.js';
 import { parseNetworkId, parseTaskId } from '../src/layout.js';
 import { NodeMesh } from '../src/node-mesh.js';
-import { cidr, ip, rawPeer } from './support/checked.js';
+import { ip, rawPeer } from './support/checked.js';
 import { FakeParts } from './support/fake-parts.js';
 
 const state = (generation: number, ...indexes: number[]): MeshState => ({
@@ -40,7 +40,6 @@ async function started(ownPorts: readonly PortKey[] = [], limitsProblem?: string
   const clock = new VirtualClock();
   const mesh = new NodeMesh({
     parts: { ...fake.parts, limitsProblem },
-    ingressNetwork: cidr('10.240.0.0/12'),
     checkIntervalMs: CHECK_MS,
     ownPorts: () => ownPorts,
     logger: silentLogger,
@@ -362,7 +361,7 @@ test('an earlier process’s table is left alone until the first state; its host
     ],
     hostPorts: new Map([[task, [port]]]),
   };
-  const options = { ingressNetwork: cidr('10.240.0.0/12'), logger: silentLogger, clock };
+  const options = { logger: silentLogger, clock };
   const mesh = new NodeMesh({ parts: fake.parts, checkIntervalMs: CHECK_MS, ...options });
   await mesh.start(rawPeer(1));
   t.false(fake.take().includes('commit'));
@@ -576,7 +575,6 @@ test('a host port of an earlier process that the daemon needs is cut off before 
   };
   const mesh = new NodeMesh({
     parts: fake.parts,
-    ingressNetwork: cidr('10.240.0.0/12'),
     ownPorts: () => ['tcp/2377'],
     logger: silentLogger,
     clock: new VirtualClock(),
@@ -595,4 +593,77 @@ test('what the balancer cannot open is reported and tried again', async (t) => {
   await clock.advance(PORT_CHECK_MS);
   await clock.until(() => mesh.conflicts.length === 0, 'it is served');
   t.pass();
+});
+
+test('a state with another ingress network moves the node, then is held with its peers there', async (t) => {
+  const { mesh, fake } = await started();
+  const ingress = { subnet: '10.11.0.0/16', mtuBytes: 1200 };
+  const there = (index: number) => ({ ...rawPeer(index), subnet: `10.11.${index}.0/24` });
+  const ports = [
+    {
+      ...{ protocol: 'tcp' as const, publishedPort: 80, serviceId: 'web' },
+      endpoints: [{ taskId: 'a', nodeId: 'node2', address: '10.11.2.7', port: 80 }],
+    },
+  ];
+  await mesh.apply({ generation: 1, peers: [rawPeer(1), rawPeer(2)], ports: [] });
+  fake.take();
+  await mesh.apply({ generation: 2, ingress, peers: [there(1), there(2)], ports });
+  const calls = fake.take();
+  t.deepEqual(calls.slice(0, 6), [
+    'tunnel.start',
+    'paths.start 1200',
+    'balancer.start',
+    'transaction.start',
+    'tunnel.reach node1 node2',
+    'balancer.apply',
+  ]);
+  t.deepEqual(
+    fake.slices
+      .at(-1)
+      ?.ports.get('tcp/80')
+      ?.endpoints.map(({ address }) => address),
+    [ip('10.11.2.7')],
+  );
+  await mesh.apply({ generation: 3, ingress, peers: [there(1), there(2)], ports });
+  t.false(fake.take().includes('tunnel.start'), 'it has moved');
+  await t.throwsAsync(
+    mesh.apply({ generation: 4, ingress: { subnet: '10.11.0.0/8' }, peers: [], ports: [] }),
+    { message: /10\.0\.0\.0\/8|not an IPv4 one/ },
+  );
+  await mesh.apply({ generation: 5, peers: [rawPeer(1)], ports: [] });
+  t.true(fake.take().includes('paths.start 1450'), 'a manager that names none means the first');
+});
+
+test('a delta with another ingress network is left to a whole state', async (t) => {
+  const { mesh, fake } = await started();
+  const none = { peers: [], removedPeers: [], ports: [], removedPorts: [] };
+  const ingress = { subnet: '10.11.0.0/16' };
+  const there = { ...rawPeer(1), subnet: '10.11.1.0/24' };
+  await mesh.apply({ generation: 1, peers: [rawPeer(1)], ports: [] });
+  t.true(await mesh.change({ ...none, base: 1, generation: 2 }));
+  fake.take();
+  t.false(await mesh.change({ ...none, base: 2, generation: 3, ingress }));
+  t.deepEqual(fake.take(), []);
+  await mesh.apply({ generation: 3, ingress, peers: [there], ports: [] });
+  fake.take();
+  t.true(await mesh.change({ ...none, base: 3, generation: 4, ingress }));
+  t.false(fake.take().includes('tunnel.start'), 'it has moved');
+  t.false(await mesh.change({ ...none, base: 4, generation: 5 }), 'none means the first');
+});
+
+test('a node without a block in another ingress network waits for its new index', async (t) => {
+  const fake = new FakeParts();
+  const clock = new VirtualClock();
+  const mesh = new NodeMesh({ parts: fake.parts, logger: silentLogger, clock });
+  const far = { ...rawPeer(1), index: 300, subnet: '10.241.44.0/24' };
+  await mesh.start(far);
+  const ingress = { subnet: '10.11.0.0/16' };
+  const state = { generation: 2, ingress, peers: [], ports: [] };
+  await t.throwsAsync(mesh.apply(state), {
+    message: /10\.11\.0\.0\/16 has no block for this node yet/,
+  });
+  t.is(mesh.generation, 0);
+  await mesh.start({ ...rawPeer(1), index: 7, subnet: '10.11.7.0/24' }, ingress);
+  await mesh.apply(state);
+  t.is(mesh.generation, 2);
 });

@@ -8,6 +8,7 @@ import type {
   CheckedTask,
   StateChange,
 } from '../src/checked.js';
+import { DEFAULT_INGRESS } from '../src/ingress.js';
 import { parseNetworkId, parseTaskId, type NetworkId, type TaskId } from '../src/layout.js';
 import { noEncryption } from '../src/encryption/traffic-encryption.js';
 import { SLOT_CLASSES } from '../src/balancer/nftables/slots.js';
@@ -19,7 +20,7 @@ import { VipSection } from '../src/overlay/vip-section.js';
 import { WallSection } from '../src/overlay/wall-section.js';
 import { ElementChanges } from '../src/table/element-changes.js';
 import { IPV4, IPV6 } from '../src/table/family.js';
-import { cidr, ip, peer } from './support/checked.js';
+import { ip, peer } from './support/checked.js';
 import { fakeKernel } from './support/fake-kernel.js';
 import { PaperRoutes } from './support/paper-routes.js';
 import { PaperSets } from './support/paper-sets.js';
@@ -80,7 +81,6 @@ class PaperNode {
     this.overlays = new NftablesOverlays({
       kernel: fakeKernel((program, args, input) => this.routes.run(program, args, input)),
       logger: silentLogger,
-      ingressNetwork: cidr('10.240.0.0/12'),
       walls: this.walls,
       vips: this.vips,
       encryption: noEncryption('it is a test'),
@@ -345,7 +345,7 @@ test('whatever came before, a node holds what one that just started would', asyn
   let compared = 0;
   for (let seed = 1; seed <= SEEDS; seed++) {
     const world = new PaperNode(seed);
-    await world.overlays.start(peer(1));
+    await world.overlays.start(peer(1), DEFAULT_INGRESS);
     for (let step = 0; step < STEPS; step++) {
       world.step();
       await world.follow();
@@ -353,7 +353,7 @@ test('whatever came before, a node holds what one that just started would', asyn
       // Claims of one address by several: who came first keeps it, which a fresh node cannot know.
       if (hasContest(world)) continue;
       const fresh = new PaperNode(seed);
-      await fresh.overlays.start(peer(1));
+      await fresh.overlays.start(peer(1), DEFAULT_INGRESS);
       for (const [taskId, own] of world.here) {
         const networks = attachedNetworks(world, taskId, own);
         if (networks === undefined) continue;

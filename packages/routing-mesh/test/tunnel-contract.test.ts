@@ -1,6 +1,7 @@
 import { type MeshPeer, silentLogger, systemClock } from '@swarm/api';
 import test from 'ava';
 import { type CheckedPeer, readPeer } from '../src/checked.js';
+import { DEFAULT_INGRESS } from '../src/ingress.js';
 import { TUNNEL_DEVICE } from '../src/layout.js';
 import { PeerSection } from '../src/tunnel/peer-section.js';
 import { noTunnel, type Tunnel } from '../src/tunnel/tunnel.js';
@@ -22,7 +23,7 @@ function tunnelHost(create: () => Tunnel, host?: PaperHost): TunnelHost {
       tunnel = create();
     },
     mtuBytes: async () => tunnel.mtuBytes,
-    start: (self) => tunnel.start(readPeer(self, INGRESS)),
+    start: (self) => tunnel.start(readPeer(self, INGRESS), DEFAULT_INGRESS),
     reach: async (peers) => [...(await tunnel.reach(byNode(peers)))],
     prune: (peers) => tunnel.prune(byNode(peers)),
     isRetryDue: async () => tunnel.isRetryDue,

@@ -1,6 +1,7 @@
 import { type Logger, silentLogger, systemClock } from '@swarm/api';
 import test from 'ava';
 import { CommandError, type RunCommand } from '../src/kernel/command.js';
+import { DEFAULT_INGRESS } from '../src/ingress.js';
 import { PeerSection } from '../src/tunnel/peer-section.js';
 import { VxlanTunnel } from '../src/tunnel/vxlan-tunnel.js';
 import { peer } from './support/checked.js';
@@ -49,7 +50,7 @@ class FakeHost {
       port: 4789,
       section: new PeerSection(),
     });
-    await tunnel.start(self);
+    await tunnel.start(self, DEFAULT_INGRESS);
     return tunnel;
   }
 

@@ -1,3 +1,4 @@
+import { DEFAULT_INGRESS } from '../src/ingress.js';
 import { type Logger, silentLogger } from '@swarm/api';
 import test from 'ava';
 import { readAttachment } from '../src/attachment.js';
@@ -24,7 +25,7 @@ function host({ withoutIpv6 = false, listing = '[]', refusal = '' } = {}) {
     warn: (_fields: object, message: string) => logged.push(message),
   };
   const links = new VethLinks({ kernel: fakeKernel(run), logger });
-  links.start(peer(1));
+  links.start(peer(1), DEFAULT_INGRESS);
   return { links, told, logged };
 }
 

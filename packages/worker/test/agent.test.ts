@@ -509,6 +509,28 @@ test('After a restart without any manager the node knows its tasks and its mesh'
   await bench.close();
 });
 
+test('The mesh begins in the block of the ingress network that managers named last', async (t) => {
+  const ingress = { subnet: '10.11.0.0/16', mtuBytes: 1200 };
+  const bench = await open((manager) => {
+    manager.onHello = () => {
+      manager.welcome({ node: MESH_NODE });
+      manager.send({ type: 'mesh', delta: { ...delta(0, 5), ingress } });
+    };
+  });
+  await until('the mesh is held', () => bench.manager.all('mesh-ack').length > 0);
+  t.deepEqual(bench.mesh.applied.at(-1)?.ingress, ingress);
+  bench.manager.send({ type: 'mesh', delta: { ...delta(5, 6), ingress } });
+  await until('the next', () => bench.mesh.applied.at(-1)?.generation === 6);
+  t.deepEqual(bench.mesh.applied.at(-1)?.ingress, ingress);
+  await bench.manager.close();
+  const mesh = new FakeMesh();
+  await bench.restart({ mesh });
+  await until('the mesh is set up', () => mesh.applied.length === 1);
+  t.deepEqual(mesh.self?.subnet, '10.11.3.0/24');
+  t.deepEqual(mesh.ingress, ingress);
+  await bench.close();
+});
+
 test('A daemon that ends does not wait for a task that stops; the next one stops it', async (t) => {
   const bench = await open(assigning(makeTask('t1'), makeTask('t2')));
   await bench.manager.untilStatus('t1', 'running');

@@ -10,12 +10,14 @@ const content = fc.record({
   ports: fc.dictionary(fc.constantFrom(...PORTS.map(String)), fc.nat({ max: 2 }), { maxKeys: 4 }),
   members: fc.dictionary(fc.constantFrom('t1', 't2', 't3'), fc.boolean(), { maxKeys: 3 }),
   peers: fc.uniqueArray(fc.constantFrom(1, 2, 3)),
+  ingress: fc.constantFrom(undefined, '10.11.0.0/16', '10.12.0.0/16'),
 });
 type Content = typeof content extends fc.Arbitrary<infer T> ? T : never;
 
-function stateOf({ ports, members, peers }: Content, generation: number): MeshState {
+function stateOf({ ports, members, peers, ingress }: Content, generation: number): MeshState {
   return {
     generation,
+    ...(ingress && { ingress: { subnet: ingress } }),
     peers: peers.map((index) => ({
       ...{ nodeId: `node${index}`, index, address: `198.18.0.${index}` },
       subnet: `10.240.${index}.0/24`,
@@ -44,6 +46,7 @@ function deltaOf(before: MeshState, after: MeshState): MeshDelta {
     to.filter((one) => !from.some((other) => JSON.stringify(other) === JSON.stringify(one)));
   return {
     ...{ base: before.generation, generation: after.generation },
+    ...(after.ingress && { ingress: after.ingress }),
     peers: fresh(before.peers, after.peers),
     removedPeers: gone(before.peers, after.peers, ({ nodeId }) => nodeId).map((p) => p.nodeId),
     ports: fresh(before.ports, after.ports),
@@ -80,9 +83,12 @@ class Kernel {
   }
 }
 
-function sorted({ generation, peers, ports, members = [] }: MeshState) {
+function sorted({ generation, ingress, peers, ports, members = [] }: MeshState) {
   const texts = (list: readonly unknown[]) => list.map((one) => JSON.stringify(one)).sort();
-  return { generation, peers: texts(peers), ports: texts(ports), members: texts(members) };
+  return {
+    ...{ generation, ingress, peers: texts(peers) },
+    ...{ ports: texts(ports), members: texts(members) },
+  };
 }
 
 const news = fc.record({
@@ -109,7 +115,7 @@ test('whatever comes, and whatever fails, the kernel gets what managers said las
       const book = new MeshBook();
       const kernel = new Kernel();
       const states = new Map<number, MeshState>([
-        [0, stateOf({ ports: {}, members: {}, peers: [] }, 0)],
+        [0, stateOf({ ports: {}, members: {}, peers: [], ingress: undefined }, 0)],
       ]);
       let newest = 0;
       const tell = (what: Content, base: number): void => {
@@ -152,7 +158,7 @@ test('whatever comes, and whatever fails, the kernel gets what managers said las
 
 test('what arrives while the kernel is told is the next delta', (t) => {
   const book = new MeshBook();
-  const none = { ports: {}, members: {}, peers: [] };
+  const none = { ports: {}, members: {}, peers: [], ingress: undefined };
   const [first, second, third] = [0, 1, 2].map((count, i) =>
     stateOf({ ...none, ports: { '80': count } }, i + 1),
   );

@@ -66,6 +66,7 @@ test('A mesh is stored piece by piece, and a damaged piece leaves the node its p
   const port = (publishedPort: number) =>
     ({ protocol: 'tcp', publishedPort, serviceId: 's', endpoints: [] }) as const;
   const state = { generation: 4, peers: [PEER], ports: [port(80), port(81)] };
+  const ingress = { subnet: '10.11.0.0/16', mtuBytes: 1300 };
   await write(folder, { mesh: pack({ self: PEER, state: { ...state, generation: 3 } }) });
   t.is((await load(folder)).mesh?.state?.generation, 3, 'of an earlier version');
 
@@ -73,7 +74,7 @@ test('A mesh is stored piece by piece, and a damaged piece leaves the node its p
   await store.load(new Map());
   store.putMesh({ self: PEER, state });
   store.changeMesh(PEER, {
-    ...{ base: 4, generation: 5, peers: [], removedPeers: [] },
+    ...{ base: 4, generation: 5, ingress, peers: [], removedPeers: [] },
     ...{ ports: [port(82)], removedPorts: [port(80)] },
   });
   await store.close();
@@ -81,8 +82,14 @@ test('A mesh is stored piece by piece, and a damaged piece leaves the node its p
   t.deepEqual(aside, []);
   t.deepEqual(mesh, {
     self: PEER,
-    state: { generation: 5, peers: [PEER], ports: [port(81), port(82)] },
+    state: { generation: 5, ingress, peers: [PEER], ports: [port(81), port(82)] },
   });
+
+  const again = new AgentDatabase(folder, { notWritten() {}, setAside() {} });
+  await again.load(new Map());
+  again.putMesh({ self: PEER, state: { ...state, ingress } });
+  await again.close();
+  t.deepEqual((await load(folder)).mesh?.state?.ingress, ingress);
 
   await write(folder, { 'mesh/port/tcp/82': Uint8Array.of(0x81) });
   t.deepEqual((await load(folder)).mesh, { self: PEER });

@@ -3,6 +3,8 @@ import type { NetworkSpec } from '../objects/others.js';
 /** Docker's driver options of overlay networks. */
 export const ENCRYPTED_OPTION = 'encrypted';
 export const MTU_OPTION = 'com.docker.network.driver.mtu';
+/** The VNI of a network, which the cluster chooses if it is not given. */
+export const VNI_OPTION = 'com.docker.network.driver.overlay.vxlanid_list';
 
 /** Smallest MTU of IPv4 (RFC 791) that a user may set, and the largest of a device. */
 export const MTU_MIN_BYTES = 68;

@@ -47,6 +47,11 @@ export interface Cluster extends Meta, ClientVersioned {
    * A user removed the ingress network: the cluster makes no other until a user does. From feature level 5 on.
    */
   readonly IngressRemoved?: boolean;
+  /**
+   * The subnet of the ingress network that was removed, if not INGRESS_SUBNET: nodes keep their blocks in it until
+   * there is another.
+   */
+  readonly IngressSubnet?: string;
   readonly JoinTokens: JoinTokens;
   /**
    * What the managers may store: nothing that came with a higher level. Rises when every manager can, and

@@ -3,7 +3,7 @@ import { Subnet } from '../network/subnet.js';
 import { isTerminal } from '../task-state.js';
 import { parseCidr } from '../values/address.js';
 import type { NeededKind } from '../wire/assignments.js';
-import type { Task } from './task.js';
+import type { NetworkAttachment, Task } from './task.js';
 
 /** An object that a task needs on its node. */
 export interface Need {
@@ -15,14 +15,18 @@ export interface Need {
   readonly isOptional?: boolean;
 }
 
+/** What the ingress network has in clusters whose attachments do not name it. */
 const INGRESS = Subnet.of(INGRESS_SUBNET);
 
-/** Whether the addresses are of the ingress network, which every node knows. */
-export function isOfIngress(addresses: readonly string[]): boolean {
-  return addresses.some((text) => {
-    const address = parseCidr(text)?.address;
-    return address !== undefined && INGRESS.offsetOf(address) !== undefined;
-  });
+/** Whether the attachment is to the ingress network, which every node knows. */
+export function isOnIngress({ Network, Addresses }: NetworkAttachment): boolean {
+  return (
+    Network.Spec.Ingress ??
+    Addresses.some((text) => {
+      const address = parseCidr(text)?.address;
+      return address !== undefined && INGRESS.offsetOf(address) !== undefined;
+    })
+  );
 }
 
 /**
@@ -33,8 +37,9 @@ export function needsOf(task: Task): readonly Need[] {
   if (isTerminal(task.Status.State)) return [];
   const { Secrets = [], Configs = [] } = task.Spec.ContainerSpec ?? {};
   const needs: Need[] = [];
-  for (const { Network, Addresses } of task.NetworksAttachments ?? []) {
-    const isOptional = isOfIngress(Addresses);
+  for (const attachment of task.NetworksAttachments ?? []) {
+    const { Network } = attachment;
+    const isOptional = isOnIngress(attachment);
     const need = { kind: 'network', id: Network.ID, name: Network.Spec.Name } as const;
     needs.push(isOptional ? { ...need, isOptional } : need);
   }

@@ -60,7 +60,14 @@ export interface TaskStatus {
 }
 
 export interface NetworkAttachment {
-  readonly Network: { readonly ID: string; readonly Spec: { readonly Name: string } };
+  readonly Network: {
+    readonly ID: string;
+    readonly Spec: {
+      readonly Name: string;
+      /** From feature level 5 on. Where it is absent, the network is the ingress network if it has INGRESS_SUBNET. */
+      readonly Ingress?: boolean;
+    };
+  };
   /** With prefix length: `10.240.3.7/32`. */
   readonly Addresses: readonly string[];
 }

@@ -75,6 +75,7 @@ export const clusterShape = record<Cluster>({
   SubnetSize: integer(0, 128),
   DataPathPort: integer(0, 65_535),
   IngressRemoved: optional(flag),
+  IngressSubnet: optional(cidr),
   JoinTokens: record<JoinTokens>({
     Worker: text(JOIN_TOKEN_LIMIT),
     Manager: text(JOIN_TOKEN_LIMIT),

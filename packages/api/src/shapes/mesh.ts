@@ -1,9 +1,11 @@
 import { NETWORK_ADDRESSES_LIMIT, NODE_INDEX_FIRST, NODE_INDEX_LAST } from '../network/layout.js';
+import { MTU_MAX_BYTES, MTU_MIN_BYTES } from '../network/overlay-options.js';
 import type {
   MeshClientLimits,
   MeshDelta,
   MeshEncryption,
   MeshEndpoint,
+  MeshIngress,
   MeshMember,
   MeshMemberNetwork,
   MeshPeer,
@@ -142,8 +144,14 @@ export const meshMemberShape = record<MeshMember>({
 const servicesShape = optional(list(meshServiceShape, MESH_SERVICES_LIMIT));
 const membersShape = optional(list(meshMemberShape, MESH_MEMBERS_LIMIT));
 
+export const meshIngressShape = record<MeshIngress>({
+  subnet: cidr,
+  mtuBytes: optional(integer(MTU_MIN_BYTES, MTU_MAX_BYTES)),
+});
+
 export const meshStateShape = record<MeshState>({
   generation: count,
+  ingress: optional(meshIngressShape),
   peers: list(meshPeerShape, MESH_PEERS_LIMIT),
   ports: list(meshPortShape, MESH_PORTS_LIMIT),
   services: servicesShape,
@@ -153,6 +161,7 @@ export const meshStateShape = record<MeshState>({
 export const meshDeltaShape = record<MeshDelta>({
   base: count,
   generation: count,
+  ingress: optional(meshIngressShape),
   peers: list(meshPeerShape, MESH_PEERS_LIMIT),
   removedPeers: list(objectId, MESH_PEERS_LIMIT),
   ports: list(meshPortShape, MESH_PORTS_LIMIT),

@@ -103,7 +103,10 @@ export const reportedStatusShape = record<ReportedStatus>({
 export const networkAttachmentShape = record<NetworkAttachment>({
   Network: record<NetworkAttachment['Network']>({
     ID: objectId,
-    Spec: record<NetworkAttachment['Network']['Spec']>({ Name: text() }),
+    Spec: record<NetworkAttachment['Network']['Spec']>({
+      Name: text(),
+      Ingress: optional(flag),
+    }),
   }),
   Addresses: list(cidr, ATTACHMENTS_LIMIT),
 });

@@ -1,5 +1,4 @@
 import { ApiError } from '../errors.js';
-import { INGRESS_SUBNET } from '../network/layout.js';
 import { Subnet } from '../network/subnet.js';
 
 /** Docker's default: networks of 254 addresses out of 10.0.0.0/8. */
@@ -73,11 +72,6 @@ function readPool(text: string, subnetSize: number): Subnet {
   }
   const use = specialUse(pool);
   if (use !== undefined) refuse(`invalid base pool ${pool}: it has ${use}`);
-  if (Subnet.of(INGRESS_SUBNET).contains(pool)) {
-    refuse(
-      `invalid base pool ${pool}: it is a part of ${INGRESS_SUBNET}, which the ingress network has`,
-    );
-  }
   return pool;
 }
 

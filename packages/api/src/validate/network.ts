@@ -1,22 +1,20 @@
 import { ApiError } from '../errors.js';
+import { isTaskOffset, NODE_ADDRESS_OFFSET, USER_VNI_FIRST, VNI_LAST } from '../network/layout.js';
 import {
-  INGRESS_SUBNET,
-  isTaskOffset,
-  NODE_ADDRESS_OFFSET,
-  USER_VNI_FIRST,
-  VNI_LAST,
-} from '../network/layout.js';
-import { ENCRYPTED_OPTION, MTU_MAX_BYTES, MTU_OPTION } from '../network/overlay-options.js';
+  ENCRYPTED_OPTION,
+  MTU_MAX_BYTES,
+  MTU_OPTION,
+  VNI_OPTION,
+} from '../network/overlay-options.js';
 import { predefinedNetwork } from '../network/predefined.js';
 import { Subnet } from '../network/subnet.js';
 import type { NetworkSpec } from '../objects/others.js';
 import { parseCidr, parseIpAddress } from '../values/address.js';
 import { specialUse } from './address-pools.js';
 import { type Decoded, flag, list, map, object, text, unserved } from './field.js';
+import { checkIngress } from './ingress-network.js';
 import { checkDnsName } from './names.js';
 
-/** The VNI of a network, which the cluster chooses if it is not given. */
-export const VNI_OPTION = 'com.docker.network.driver.overlay.vxlanid_list';
 const OPTIONS: readonly string[] = [ENCRYPTED_OPTION, MTU_OPTION, VNI_OPTION];
 /** The smallest packets that every IPv4 and IPv6 host must take (RFC 791, RFC 8200). */
 const MTU_MIN = { v4: 576, v6: 1280 };
@@ -232,32 +230,6 @@ function readOptions(given: Record<string, string>, hasIpv6: boolean): Record<st
 
 function isWithin(text: string, min: number, max: number): boolean {
   return /^[1-9]\d{0,8}$/.test(text) && Number(text) >= min && Number(text) <= max;
-}
-
-/** Nodes find the ingress network's subnet and VNI in their program (layout.ts), and it has no options yet. */
-function checkIngress(spec: NetworkSpec): void {
-  if (spec.Attachable) refuse('ingress network cannot be attachable');
-  if (spec.Internal) refuse('ingress network cannot be internal');
-  if (spec.IPv6Enabled) {
-    throw new ApiError('UNIMPLEMENTED', 'EnableIPv6: the ingress network has IPv4 only yet');
-  }
-  const [option] = Object.keys(spec.DriverOpts);
-  if (option !== undefined) {
-    throw new ApiError(
-      'UNIMPLEMENTED',
-      `Options["${option}"]: options of the ingress network cannot be chosen yet; leave it out`,
-    );
-  }
-  for (const { Subnet: subnet, Gateway, IPRange } of spec.IPAM?.Config ?? []) {
-    const first = Subnet.of(INGRESS_SUBNET).addressAt(NODE_ADDRESS_OFFSET);
-    if (subnet === INGRESS_SUBNET && IPRange === undefined && (Gateway ?? first) === first)
-      continue;
-    throw new ApiError(
-      'UNIMPLEMENTED',
-      `IPAM.Config: the ingress network always has the subnet ${INGRESS_SUBNET} with the gateway ${first}; ` +
-        'leave it out',
-    );
-  }
 }
 
 function refuse(message: string): never {

@@ -5,6 +5,7 @@ import {
   MESH_PORTS_LIMIT,
   MESH_SERVICES_LIMIT,
   meshEndpointShape,
+  meshIngressShape,
   meshMemberShape,
   meshPeerShape,
   meshPortKeyShape,
@@ -212,6 +213,7 @@ function meshDelta(setAside: SetAsideListener): Shape<MeshDelta> {
   const shape = record<MeshDelta>({
     base: count,
     generation: count,
+    ingress: optional(meshIngressShape),
     peers: lenient(meshPeerShape, MESH_PEERS_LIMIT, (value, problem) => {
       const id = idIn(value, 'nodeId');
       setAside({ what: 'mesh peer', id, problem });

@@ -131,12 +131,22 @@ export interface MeshMember {
   readonly weight?: number;
 }
 
+/** The network that nodes' blocks are cut from. */
+export interface MeshIngress {
+  /** IPv4, CIDR. */
+  readonly subnet: string;
+  /** Largest packet on it, if that is smaller than what the tunnel takes. */
+  readonly mtuBytes?: number;
+}
+
 /**
  * Everything that a node's mesh must do. A pure function of the replicated state as of `generation`, the
  * log index that last changed it, so generations of different leaders are comparable.
  */
 export interface MeshState {
   readonly generation: number;
+  /** Absent for INGRESS_SUBNET without an MTU of its own, also from managers of before. */
+  readonly ingress?: MeshIngress;
   /** Nodes with a place in the mesh, the receiver included. */
   readonly peers: readonly MeshPeer[];
   readonly ports: readonly MeshPort[];
@@ -149,6 +159,8 @@ export interface MeshState {
 export interface MeshDelta {
   readonly base: number;
   readonly generation: number;
+  /** As it is at `generation`, whether it changed or not; see MeshState. */
+  readonly ingress?: MeshIngress;
   readonly peers: readonly MeshPeer[];
   readonly removedPeers: readonly string[];
   readonly ports: readonly MeshPort[];

@@ -54,6 +54,10 @@ const CREATE: Command = {
       about: 'with a subnet of your own',
     },
     {
+      line: 'network create --ingress --subnet 10.11.0.0/16 -o com.docker.network.driver.mtu=1200 my-ingress',
+      about: 'in place of the ingress network, once that is removed',
+    },
+    {
       line: 'network create --ipv6 --internal -o com.docker.network.driver.mtu=1400 db',
       about: 'both families, no way out',
     },

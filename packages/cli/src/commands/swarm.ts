@@ -141,7 +141,7 @@ const INIT: Command = {
     'default-addr-pool': {
       type: 'list',
       value: 'CIDR',
-      about: 'where networks get their subnets from',
+      about: 'where networks get their subnets from, the ingress network included',
       default: '10.0.0.0/8',
     },
     'default-addr-pool-mask-length': {

@@ -98,7 +98,7 @@ export class AddressBook implements ControlLoop {
     const missing = networks.filter(({ ID }) => !kept.some(({ Network }) => Network.ID === ID));
     if (!missing.every(({ ID }) => this.hasRoom(ID, node))) return undefined;
     const given = missing.map(({ ID, Spec }) => ({
-      Network: { ID, Spec: { Name: Spec.Name } },
+      Network: { ID, Spec: { Name: Spec.Name, Ingress: Spec.Ingress } },
       Addresses: this.#give(task.ID, ID, node).map(({ pool, offset }) => {
         const { subnet } = pool;
         return `${subnet.addressAt(offset)}/${subnet.isIpv6 ? 128 : 32}`;

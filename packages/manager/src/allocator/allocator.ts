@@ -29,7 +29,7 @@ import {
 import type { AddressBook } from './address-book.js';
 import { wantedNetworks } from './attachments.js';
 import { clusterPortUse, holdsClusterPort, movedManagerPorts } from './cluster-ports.js';
-import { ingressAllocation } from './network-book.js';
+import { firstIngress } from './ingress-subnet.js';
 import { MeshPlaces } from './node-mesh.js';
 import { endpointOf, givenBack, isAllocated, PortRange, PortTable } from './port-table.js';
 import { PortWaiters } from './port-waiters.js';
@@ -122,12 +122,19 @@ class Allocator implements ControlLoop {
     } else if (event.kind === 'network') {
       this.#onAddresses();
       this.#retry(this.#placeless, this.#nodes);
+      if (event.object.Spec.Ingress) this.#onIngress();
       if (this.#context.store.ingressNetwork() === undefined) this.#pass.trigger();
     } else if (event.kind === 'service') {
       this.#onService(event);
     } else if (event.kind === 'node') {
       this.#onNode(event);
     }
+  }
+
+  /** Every node has a block of the ingress network, which rarely changes. */
+  #onIngress(): void {
+    for (const node of this.#context.store.list('node')) this.#nodes.add(node.ID);
+    this.#pass.trigger();
   }
 
   #onTask(task: Task, isRemoved: boolean): void {
@@ -283,7 +290,7 @@ class Allocator implements ControlLoop {
       return;
     }
     await store.transact((transaction) =>
-      transaction.create('network', ingressDraft(newId(randomBytes))),
+      transaction.create('network', ingressDraft(transaction, newId(randomBytes))),
     );
   }
 
@@ -398,17 +405,18 @@ class Allocator implements ControlLoop {
     let place: ((node: Node) => NodeMesh | undefined) | undefined;
     for (const id of ids) {
       const node = transaction.get('node', id);
-      if (node === undefined || node.Mesh !== undefined) continue;
+      if (node === undefined) continue;
       place ??= this.#places.in(transaction);
       const Mesh = place(node);
       if (Mesh === undefined) {
         for (const other of ids.slice(ids.indexOf(id))) this.#placeless.add(other);
         this.#context.logger.error(
           { node: id },
-          'the mesh has no place for another node: remove nodes that are down for good',
+          'the mesh has no place for another node: remove nodes that are down for good, or make the ingress network with a larger subnet',
         );
         return;
       }
+      if (Mesh.Index === node.Mesh?.Index && Mesh.Subnet === node.Mesh.Subnet) continue;
       transaction.update('node', { ...node, Mesh });
     }
   };
@@ -471,8 +479,8 @@ function taskWaitsFor(view: View, task: Task, service: Service | undefined): Rea
   };
 }
 
-function ingressDraft(id: string): Draft<'network'> {
-  const allocation = ingressAllocation();
+function ingressDraft(view: View, id: string): Draft<'network'> {
+  const allocation = firstIngress(view);
   return {
     ID: id,
     Spec: {

@@ -28,7 +28,10 @@ export function wantedNetworks(view: View, task: Pick<Task, 'Spec' | 'Endpoint'>
   if (task.Endpoint.Ports.length > 0) {
     const ingress = view.ingressNetwork();
     if (ingress === undefined) {
-      return { missing: 'its ports are published, but the cluster has no ingress network' };
+      return {
+        missing:
+          'its ports are published, but the cluster has no ingress network: create one (swarm network create --ingress)',
+      };
     }
     networks.set(ingress.ID, ingress);
   }

@@ -2,8 +2,6 @@ import { createHash } from 'node:crypto';
 import {
   ApiError,
   INGRESS_IPV6_SUBNET,
-  INGRESS_SUBNET,
-  INGRESS_VNI,
   type IpAddress,
   isIpv6,
   isLoopback,
@@ -22,7 +20,9 @@ import {
 import { SetAside } from '../set-aside.js';
 import { nodeNameOf } from '../store/object-keys.js';
 import type { Store, StoreChange, StoreEvent, View } from '../store/store.js';
-import { hostAddress } from './node-mesh.js';
+import { refuseForNodes } from './ingress-nodes.js';
+import { ingressAllocation, ingressChoices } from './ingress-subnet.js';
+import { hostAddress, ingressSubnet } from './node-mesh.js';
 import { LowestFree } from './lowest-free.js';
 import { type SpaceOwner, type SubnetPool, SubnetSpace } from './subnet-space.js';
 
@@ -32,6 +32,7 @@ const IPV6_PREFIX_LENGTH = 64;
 const UNCERTAIN: readonly string[] = ['TIMEOUT', 'NO_QUORUM'];
 /** Bytes of the cluster's id that make its unique local prefix (RFC 4193). */
 const GLOBAL_ID_BYTES = 5;
+const INGRESS: SpaceOwner = { kind: 'ingress' };
 const FAMILIES = ['v4', 'v6'] as const;
 type Family = (typeof FAMILIES)[number];
 
@@ -79,8 +80,13 @@ export class NetworkBook {
    *   nothing is left to choose
    */
   allocate(view: View, id: string, spec: NetworkSpec): NetworkAllocation {
-    if (spec.Ingress) return ingressAllocation();
     this.#settle(id);
+    if (spec.Ingress) {
+      const allocation = this.#ingress(view, spec);
+      this.#coming.add(id);
+      this.#hold(id, allocation);
+      return allocation;
+    }
     const Subnets = FAMILIES.flatMap((family) => {
       if (family === 'v6' && !spec.IPv6Enabled) return [];
       const subnet = this.#given(view, spec, family) ?? this.#chosen(view, family);
@@ -111,6 +117,41 @@ export class NetworkBook {
   /** Free again, unless the store has the network by now. */
   #settle(id: string): void {
     if (this.#coming.delete(id)) this.#hold(id, this.#store.get('network', id));
+  }
+
+  /** There is no ingress network, so what the last one had is free for the next. */
+  #ingress(view: View, spec: NetworkSpec): NetworkAllocation {
+    const space = this.#spaces.v4;
+    space.hold(INGRESS, []);
+    try {
+      const subnet = this.#given(view, spec, 'v4') ?? this.#freeForIngress(view);
+      refuseForNodes(view, spec, subnet);
+      return ingressAllocation(subnet, gatewayOf(spec, subnet));
+    } finally {
+      this.#holdIngress();
+    }
+  }
+
+  #freeForIngress(view: View): Subnet {
+    let first: Subnet | undefined;
+    for (const subnet of ingressChoices(view)) {
+      if (this.#spaces.v4.holder(subnet) === undefined) return subnet;
+      first ??= subnet;
+    }
+    const holder = first && this.#spaces.v4.holder(first);
+    const why =
+      first === undefined || holder === undefined
+        ? 'the default address pools have no room for one'
+        : `${first} overlaps with ${this.#describe(view, holder.owner, 'v4')}`;
+    throw new ApiError(
+      'CONFLICT',
+      `no subnet is free for an ingress network: ${why}; give it one (--subnet)`,
+    );
+  }
+
+  /** Holds what nodes have their blocks from, whether or not there is an ingress network. */
+  #holdIngress(): void {
+    this.#spaces.v4.hold(INGRESS, [ingressSubnet(this.#store)]);
   }
 
   #given(view: View, spec: NetworkSpec, family: Family): Subnet | undefined {
@@ -156,8 +197,12 @@ export class NetworkBook {
   }
 
   #describe(view: View, owner: SpaceOwner, family: Family): string {
-    if (owner.kind === 'ingress')
-      return `${family === 'v6' ? INGRESS_IPV6_SUBNET : INGRESS_SUBNET} of the ingress network`;
+    if (owner.kind === 'ingress') {
+      const subnet = family === 'v6' ? INGRESS_IPV6_SUBNET : ingressSubnet(view);
+      return view.ingressNetwork() === undefined
+        ? `${subnet}, which nodes use until there is another ingress network`
+        : `${subnet} of the ingress network`;
+    }
     if (owner.kind === 'network') {
       const subnets = this.#networks.get(owner.id)?.Subnets ?? [];
       const own = subnets.find(({ Subnet: text }) => familyOf(Subnet.of(text)) === family);
@@ -176,8 +221,10 @@ export class NetworkBook {
   #onEvent(event: StoreEvent): void {
     const isGone = event.action === 'remove';
     if (event.kind === 'node') this.#holdNode(event.object.ID, isGone ? undefined : event.object);
+    else if (event.kind === 'cluster') this.#holdIngress();
     else if (event.kind === 'network') {
       const { object: network } = event;
+      if (network.Spec.Ingress) this.#holdIngress();
       this.#coming.delete(network.ID);
       this.#hold(network.ID, isGone ? undefined : network);
       if (event.action === 'create') this.#pass(network);
@@ -187,6 +234,7 @@ export class NetworkBook {
   #rebuild(): void {
     const coming = [...this.#coming].map((id) => [id, this.#networks.get(id)] as const);
     this.#spaces = emptySpaces();
+    this.#holdIngress();
     this.#vnis = new Map();
     this.#networks = new Map();
     this.#addresses = new Map();
@@ -213,16 +261,14 @@ export class NetworkBook {
     }
   }
 
-  #hold(id: string, network: NetworkAllocation | undefined): void {
+  #hold(id: string, network: NetworkAllocation | Network | undefined): void {
     const owner = { kind: 'network', id } as const;
-    const subnets = network === undefined ? [] : subnetsOf(network);
+    // What the ingress network in the store has is held in its own name.
+    const isOther = network !== undefined && !('Spec' in network && network.Spec.Ingress);
+    const subnets = isOther ? subnetsOf(network) : [];
     for (const family of FAMILIES) {
       const own = subnets.filter((subnet) => familyOf(subnet) === family);
-      // The ingress network's is held whether or not there is one.
-      this.#spaces[family].hold(
-        owner,
-        own.filter((subnet) => subnet.toString() !== INGRESS_SUBNET),
-      );
+      this.#spaces[family].hold(owner, own);
     }
     const before = this.#networks.get(id)?.VNI;
     if (before !== undefined && before !== network?.VNI) this.#releaseVni(before, id);
@@ -285,8 +331,7 @@ export class NetworkBook {
 
 function emptySpaces(): Record<Family, SubnetSpace> {
   const spaces = { v4: new SubnetSpace(), v6: new SubnetSpace() };
-  spaces.v4.hold({ kind: 'ingress' }, [Subnet.of(INGRESS_SUBNET)]);
-  spaces.v6.hold({ kind: 'ingress' }, [Subnet.of(INGRESS_IPV6_SUBNET)]);
+  spaces.v6.hold(INGRESS, [Subnet.of(INGRESS_IPV6_SUBNET)]);
   return spaces;
 }
 
@@ -337,10 +382,4 @@ function familyOf(subnet: Subnet): Family {
 function nameOf(view: View, networkId: string): string {
   const name = view.get('network', networkId)?.Spec.Name;
   return name === undefined ? networkId : `${name} (${networkId})`;
-}
-
-/** What every ingress network has: nodes know it from their program. */
-export function ingressAllocation(): NetworkAllocation {
-  const Gateway = Subnet.of(INGRESS_SUBNET).addressAt(NODE_ADDRESS_OFFSET);
-  return { Subnets: [{ Subnet: INGRESS_SUBNET, Gateway }], VNI: INGRESS_VNI };
 }

@@ -2,8 +2,8 @@ import {
   type IpAddress,
   type Network,
   type Node,
-  NODE_BLOCK_SIZE,
   nodeBlock,
+  nodeIndexOf,
   parseIpAddress,
   Subnet,
 } from '@swarm/api';
@@ -62,13 +62,12 @@ class NodeBoundPools implements NetworkPools {
     const mesh = node?.Mesh;
     // A node without an address of its own receives no packets for its tasks.
     if (mesh === undefined || mesh.Address === '') return undefined;
-    const block = this.#block(mesh.Index);
-    return block?.name === mesh.Subnet ? block?.groups : undefined;
+    return this.#block(mesh.Index)?.groups;
   }
 
   find(address: IpAddress): PooledAddress | undefined {
-    const at = this.#subnet.offsetOf(address);
-    const pool = at === undefined ? undefined : this.#block(Math.floor(at / NODE_BLOCK_SIZE))?.pool;
+    const index = nodeIndexOf(this.#subnet, address);
+    const pool = index === undefined ? undefined : this.#block(index)?.pool;
     const offset = pool?.subnet.offsetOf(address);
     return pool === undefined || offset === undefined ? undefined : { pool, offset };
   }
@@ -77,7 +76,7 @@ class NodeBoundPools implements NetworkPools {
     if (this.#blocks.has(index)) return this.#blocks.get(index);
     const subnet = nodeBlock(this.#subnet, index);
     const pool = subnet && new AddressPool(subnet, this.#knownSinceMs);
-    const block = pool && { name: pool.subnet.toString(), pool, groups: [[pool]] };
+    const block = pool && { pool, groups: [[pool]] };
     this.#blocks.set(index, block);
     return block;
   }
@@ -85,8 +84,6 @@ class NodeBoundPools implements NetworkPools {
 
 /** The block of one node. */
 interface NodeBlock {
-  /** `10.240.3.0/24` */
-  readonly name: string;
   readonly pool: AddressPool;
   readonly groups: readonly PoolGroup[];
 }

@@ -2,7 +2,9 @@ import {
   INGRESS_SUBNET,
   type IpAddress,
   isHostAddress,
+  type MeshIngress,
   type Network,
+  networkMtu,
   type Node,
   NODE_INDEX_FIRST,
   NODE_INDEX_LAST,
@@ -32,19 +34,23 @@ export class MeshPlaces {
     this.#free.reset();
   }
 
-  /** For the nodes of one transaction. @returns gives a node its place; undefined when every index is taken */
+  /**
+   * For the nodes of one transaction. A node keeps the index that it has while the ingress network has a block for
+   * it.
+   * @returns gives a node its place; undefined when every index with a block is taken
+   */
   in(view: View): (node: Node) => NodeMesh | undefined {
     const subnet = ingressSubnet(view);
     const search = this.#free.search((index) => isPlace(view, index));
     return (node) => {
+      const own = node.Mesh && nodeBlock(subnet, node.Mesh.Index);
+      if (node.Mesh !== undefined && own !== undefined)
+        return { ...node.Mesh, Subnet: own.toString() };
       const index = search.next();
       const block = index === undefined ? undefined : nodeBlock(subnet, index);
       if (index === undefined || block === undefined) return undefined;
-      return {
-        Index: index,
-        Address: hostAddress(node.Status.Addr) ?? '',
-        Subnet: block.toString(),
-      };
+      const Address = node.Mesh?.Address ?? hostAddress(node.Status.Addr) ?? '';
+      return { Index: index, Address, Subnet: block.toString() };
     };
   }
 }
@@ -54,10 +60,23 @@ function isPlace(view: View, index: number): boolean {
   return false;
 }
 
-/** The subnet that holds the nodes' blocks: the ingress network's, or its default before it exists. */
+/**
+ * The subnet that holds the nodes' blocks: the ingress network's. Before there is one, the default; between two,
+ * that of the first, so that a removal alone moves nothing on the nodes.
+ */
 export function ingressSubnet(view: View): Subnet {
   const network = view.ingressNetwork();
-  return network === undefined ? Subnet.of(INGRESS_SUBNET) : nodeBoundSubnet(network);
+  if (network !== undefined) return nodeBoundSubnet(network);
+  return Subnet.parse(view.cluster()?.IngressSubnet) ?? Subnet.of(INGRESS_SUBNET);
+}
+
+/** What nodes have to know of the ingress network; undefined when it is what they assume. */
+export function meshIngress(view: View): MeshIngress | undefined {
+  const network = view.ingressNetwork();
+  const subnet = ingressSubnet(view).toString();
+  const mtuBytes = network && networkMtu(network.Spec);
+  if (mtuBytes !== undefined) return { subnet, mtuBytes };
+  return subnet === INGRESS_SUBNET ? undefined : { subnet };
 }
 
 /** The IPv4 subnet of a node-bound network; the default when the network was stored without one. */

@@ -1,5 +1,12 @@
-import { ApiError, compareStates, isTerminal, type Network, type Task } from '@swarm/api';
-import { isIngress } from '../allocator/publish-conflict.js';
+import {
+  ApiError,
+  compareStates,
+  isTerminal,
+  type Network,
+  type Service,
+  type Task,
+} from '@swarm/api';
+import { INGRESS_KEY } from '../store/object-keys.js';
 import type { View } from '../store/store.js';
 
 /** Services that an error names. */
@@ -7,7 +14,7 @@ const NAMED_LIMIT = 5;
 
 /** Whether neither a service nor a task that lives uses the network. */
 export function isUnused(view: View, networkId: string): boolean {
-  for (const _ of view.servicesByNetwork(networkId)) return false;
+  for (const _ of servicesOn(view, networkId)) return false;
   for (const task of view.tasksByNetwork(networkId)) if (isLive(view, task)) return false;
   return true;
 }
@@ -18,7 +25,7 @@ export function isUnused(view: View, networkId: string): boolean {
  */
 export function isOnlyLeaving(view: View, networkId: string): boolean {
   let isUsed = false;
-  for (const { PendingDelete } of view.servicesByNetwork(networkId)) {
+  for (const { PendingDelete } of servicesOn(view, networkId)) {
     if (PendingDelete !== true) return false;
     isUsed = true;
   }
@@ -52,6 +59,12 @@ export function refuseUsed(view: View, networkId: string, network: Network | und
   }
   for (const task of view.tasksByNetwork(networkId)) {
     if (!isLive(view, task) || !isWanted(task)) continue;
+    if (network?.Spec.Ingress === true) {
+      throw new ApiError(
+        'FAILED_PRECONDITION',
+        `ingress network cannot be removed because task ${task.ID} (${task.Name}) has its address on it: it publishes ports in host mode; remove its service, or scale it to 0`,
+      );
+    }
     throw inUse(
       `${networkId} is in use by task ${task.ID} (${task.Name}): it goes when its service's update has replaced it`,
     );
@@ -62,14 +75,18 @@ function inUse(what: string): ApiError {
   return new ApiError('FAILED_PRECONDITION', `network ${what}`);
 }
 
-/** Looks at every service: few removals in the life of a cluster are worth no index. */
+/** Services that the network cannot go without. */
+function* servicesOn(view: View, networkId: string): Generator<Service> {
+  yield* view.servicesByNetwork(networkId);
+  if (view.ingressNetwork()?.ID === networkId) yield* view.servicesByNetwork(INGRESS_KEY);
+}
+
 function refuseIngress(view: View): void {
-  for (const { Spec, Endpoint } of view.list('service')) {
-    const ports = [...(Spec.EndpointSpec?.Ports ?? []), ...(Endpoint.Ports ?? [])];
-    if (!ports.some(isIngress)) continue;
+  for (const { Spec, PendingDelete } of view.servicesByNetwork(INGRESS_KEY)) {
+    const state = PendingDelete === true ? ' (being removed)' : '';
     throw new ApiError(
       'FAILED_PRECONDITION',
-      `ingress network cannot be removed because service ${Spec.Name} depends on it: it publishes ports`,
+      `ingress network cannot be removed because service ${Spec.Name}${state} depends on it: it publishes ports`,
     );
   }
 }

@@ -56,6 +56,6 @@ function refuseWithoutIngress(view: View, spec: ServiceSpec): void {
   throw new ApiError(
     'FAILED_PRECONDITION',
     'service needs ingress network, but no ingress network is present: create one with ' +
-      '"swarm network create --ingress --driver overlay NAME", or publish in host mode',
+      '"swarm network create --ingress --driver overlay NAME"',
   );
 }

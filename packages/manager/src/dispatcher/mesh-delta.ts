@@ -13,6 +13,7 @@ export function meshDelta(base: MeshState, next: MeshState): MeshDelta {
   return {
     base: base.generation,
     generation: next.generation,
+    ...(next.ingress && { ingress: next.ingress }),
     peers: peers.changed,
     removedPeers: peers.removed.map((peer) => peer.nodeId),
     ports: ports.changed,

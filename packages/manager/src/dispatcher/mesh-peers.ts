@@ -38,20 +38,22 @@ export function meshPeers(view: View): MeshPeer[] {
 
 /**
  * Where others send a node's tunnel packets, or reach the tasks of a userspace node. Undefined until the
- * allocator gives it a place, while another node has its address, and when the stored place is invalid.
+ * allocator gives it a place, while another node has its address, and when the network has no block for its index.
+ * Its block follows from its index, so all blocks move at once when the ingress network does.
  * @param network the subnet that contains the nodes' blocks
  */
 export function meshPeer(node: Node, network: Subnet): MeshPeer | undefined {
   if (node.Mesh === undefined) return undefined;
-  const { Index, Subnet: block } = node.Mesh;
+  const { Index } = node.Mesh;
   const address = hostAddress(node.Mesh.Address);
-  if (address === undefined || block !== nodeBlock(network, Index)?.toString()) return undefined;
+  const block = nodeBlock(network, Index);
+  if (address === undefined || block === undefined) return undefined;
   const { Ipv6Addresses: ipv6Addresses = [] } = node.Description ?? {};
   return {
     nodeId: node.ID,
     index: Index,
     address,
-    subnet: block,
+    subnet: block.toString(),
     ...(node.Status.State === 'down' ? { down: true } : {}),
     ...(isUserspace(node) ? { userspace: true } : {}),
     ...(isProbed(node) ? { probed: true } : {}),
@@ -88,7 +90,6 @@ export function sameToEndpoints(a: Node, b: Node): boolean {
     (a.Status.State === 'down') === (b.Status.State === 'down') &&
     a.Mesh?.Address === b.Mesh?.Address &&
     a.Mesh?.Index === b.Mesh?.Index &&
-    a.Mesh?.Subnet === b.Mesh?.Subnet &&
     isUserspace(a) === isUserspace(b) &&
     isDeepStrictEqual(a.Description?.Ipv6Addresses, b.Description?.Ipv6Addresses)
   );

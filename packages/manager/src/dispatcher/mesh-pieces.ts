@@ -17,7 +17,7 @@ const ADDRESS_BYTES = 24;
 const NETWORK_BYTES = 80;
 const MEMBER_BYTES = 160;
 
-type Lists = Omit<MeshDelta, 'base' | 'generation'>;
+type Lists = Omit<MeshDelta, 'base' | 'generation' | 'ingress'>;
 
 /**
  * Cuts a delta into pieces of about `limitBytes`, which lead to the same generation one after the other. The
@@ -52,9 +52,10 @@ export function meshPieces(delta: MeshDelta, limitBytes: number): readonly MeshD
   for (const service of services) add(serviceBytes(service), () => piece.services.push(service));
   for (const member of members) add(memberBytes(member), () => piece.members.push(member));
   pieces.push(piece);
-  const { base, generation } = delta;
+  const { base, generation, ingress } = delta;
   return pieces.map((each, at) => ({
     ...{ base: at === 0 ? base : generation, generation },
+    ...(ingress && { ingress }),
     ...trimmed(each),
   }));
 }

@@ -3,6 +3,7 @@ import {
   type Clock,
   filled,
   type MeshDelta,
+  type MeshIngress,
   type MeshMember,
   type MeshPeer,
   meshPortOf,
@@ -14,6 +15,7 @@ import {
   type Timer,
 } from '@swarm/api';
 import { movedManagerPorts } from '../allocator/cluster-ports.js';
+import { meshIngress } from '../allocator/node-mesh.js';
 import type { SetAside } from '../set-aside.js';
 import type { StoreEvent, View } from '../store/store.js';
 import { DRAIN_HOLD_LIMIT_MS, MESH_COALESCE_MS, MESH_HISTORY_LIMIT } from './limits.js';
@@ -58,10 +60,13 @@ export class MeshPublisher {
   readonly #history: Generation[] = [];
   readonly #dirtyServices = new Set<string>();
   readonly #dirtyTasks = new Set<string>();
+  #ingress: MeshIngress | undefined;
   #peers: readonly MeshPeer[] = [];
   /** Peers that are not as they were in the newest generation. */
   #changedPeers = new Set<string>();
   #peersDirty = false;
+  /** The newest generation has another ingress network. */
+  #isIngressChanged = false;
   #dirtyIndex = 0;
   #timer: Timer;
 
@@ -84,6 +89,7 @@ export class MeshPublisher {
   /** The whole newest state. */
   get state(): MeshState {
     return {
+      ...(this.#ingress && { ingress: this.#ingress }),
       ...{ generation: this.generation, peers: this.#peers, ports: this.#ports.all() },
       ...filled({ services: this.#services.all(), members: this.#members.all() }),
     };
@@ -201,6 +207,7 @@ export class MeshPublisher {
     return {
       base,
       generation: this.generation,
+      ...(this.#ingress && { ingress: this.#ingress }),
       peers,
       removedPeers: [...nodeIds],
       ports: keys.flatMap((key) => this.#ports.get(key) ?? []),
@@ -221,7 +228,8 @@ export class MeshPublisher {
     const members = this.#members.takeChanges();
     // Only the result counts: two services in conflict may change without any effect.
     const changes = ports.size + peers.size + services.size + members.size;
-    if (this.#history.length > 0 && changes === 0) return;
+    if (this.#history.length > 0 && changes === 0 && !this.#isIngressChanged) return;
+    this.#isIngressChanged = false;
     this.#changedPeers = new Set();
     this.#history.push({ generation, ports, peers, services, members });
     if (this.#history.length > MESH_HISTORY_LIMIT) this.#history.shift();
@@ -238,6 +246,12 @@ export class MeshPublisher {
     for (const taskId of this.#dirtyTasks) if (this.#recomputeMember(taskId)) changed = true;
     this.#dirtyTasks.clear();
     if (this.#peersDirty) {
+      const ingress = meshIngress(this.#view);
+      if (!isDeepStrictEqual(ingress, this.#ingress)) {
+        this.#ingress = ingress;
+        this.#isIngressChanged = true;
+        changed = true;
+      }
       const peers = this.#aside.guard(
         'mesh',
         { ID: 'peers' },

@@ -20,7 +20,7 @@ import {
 import { portOptions, revisionWeights } from './mesh-options.js';
 import { clusterPortUse } from '../allocator/cluster-ports.js';
 import { enforcesRules } from '../allocator/enforces-rules.js';
-import { ingressSubnet } from '../allocator/node-mesh.js';
+import { ingressSubnet, meshIngress } from '../allocator/node-mesh.js';
 import type { View } from '../store/store.js';
 import { isOnOverlay, meshMember, meshService } from './mesh-overlays.js';
 import { meshPeers, peerWithTraffic } from './mesh-peers.js';
@@ -40,7 +40,9 @@ export function meshState(view: View, generation: number): MeshState {
   }
   const services = [...view.list('service')].flatMap((service) => meshService(view, service) ?? []);
   const members = [...view.list('task')].flatMap((task) => meshMember(view, task) ?? []);
+  const ingress = meshIngress(view);
   return {
+    ...(ingress && { ingress }),
     ...{ generation, peers: meshPeers(view), ports: [...ports.values()] },
     ...filled({
       services: services.sort((a, b) => (a.serviceId < b.serviceId ? -1 : 1)),

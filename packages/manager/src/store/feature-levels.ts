@@ -61,6 +61,14 @@ export const FEATURE_LEVELS: FeatureLevels = {
     { kind: 'network', path: 'Creation', level: NETWORKS_LEVEL, below: 'omit' },
     // Without it the next leader makes the network again.
     { kind: 'cluster', path: 'IngressRemoved', level: NETWORKS_LEVEL, below: 'refuse' },
+    { kind: 'cluster', path: 'IngressSubnet', level: NETWORKS_LEVEL, below: 'refuse' },
+    // Below, the ingress network is known by its subnet, which is always the same.
+    {
+      kind: 'task',
+      path: 'NetworksAttachments.[].Network.Spec.Ingress',
+      level: NETWORKS_LEVEL,
+      below: 'omit',
+    },
     // What nodes report. Without it nodes lead no client to a task over IPv6: listeners serve those.
     { kind: 'task', path: 'Status.Ipv6', level: INGRESS_OPTIONS_LEVEL, below: 'omit' },
     {

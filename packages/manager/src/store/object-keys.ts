@@ -24,7 +24,13 @@ export function portKeysOf({ Spec, Endpoint }: Pick<Service, 'Spec' | 'Endpoint'
   return [...keys];
 }
 
-/** The networks of the cluster that a service is attached to, or has a virtual address in. Each once. */
+/** Stands for the ingress network, whichever that is, among the networks of services. No network has this id. */
+export const INGRESS_KEY = '*ingress';
+
+/**
+ * The networks of the cluster that a service is attached to, or has a virtual address in. Each once. One that
+ * publishes ports in ingress mode has INGRESS_KEY too.
+ */
 export function networkKeysOf({ Spec, Endpoint }: Pick<Service, 'Spec' | 'Endpoint'>): string[] {
   const keys: string[] = [];
   const add = (id: string): void => {
@@ -32,6 +38,8 @@ export function networkKeysOf({ Spec, Endpoint }: Pick<Service, 'Spec' | 'Endpoi
   };
   for (const { Target } of Spec.TaskTemplate.Networks ?? []) add(Target);
   for (const { NetworkID } of Endpoint.VirtualIPs ?? []) add(NetworkID);
+  const ports = [...(Spec.EndpointSpec?.Ports ?? []), ...(Endpoint.Ports ?? [])];
+  if (ports.some(({ PublishMode }) => PublishMode === 'ingress')) keys.push(INGRESS_KEY);
   return keys;
 }
 

@@ -5,6 +5,7 @@ import { MeshPublisher } from '../../src/dispatcher/mesh-publisher.js';
 import { SetAside } from '../../src/set-aside.js';
 import type { Draft, Store } from '../../src/store/store.js';
 import {
+  clusterDraft,
   ingressDraft,
   nodeDraft,
   patch,
@@ -262,9 +263,57 @@ test('the mesh follows the ingress network to another subnet', async (t) => {
     ...network,
     Subnets: [{ Subnet: '10.16.0.0/12', Gateway: '10.16.0.1' }],
   }));
+  const before = publisher.generation;
   publisher.flush();
-  t.deepEqual(publisher.state.peers, [], 'no block of a node is in it');
-  t.deepEqual(publisher.state.ports[0]?.endpoints, []);
+  t.deepEqual(publisher.state.ingress, { subnet: '10.16.0.0/12' });
+  t.deepEqual(
+    publisher.state.peers.map(({ subnet }) => subnet),
+    ['10.16.1.0/24'],
+    'the block follows from the index, whatever is stored',
+  );
+  t.deepEqual(publisher.state.ports[0]?.endpoints, [], 'its address is of the other network');
+  t.deepEqual(publisher.deltaFrom(before).ingress, { subnet: '10.16.0.0/12' });
+  t.deepEqual(publisher.state, meshState(store, publisher.generation));
+});
+
+test('an MTU of the ingress network alone makes a generation, and comes with every one after', async (t) => {
+  const store = await serving();
+  const publisher = following(store);
+  t.is(publisher.state.ingress, undefined, 'managers of before named none');
+  const before = publisher.generation;
+  const options = (DriverOpts: Record<string, string>) =>
+    patch(store, 'network', 'ingress', (network) => ({
+      ...network,
+      Spec: { ...network.Spec, DriverOpts },
+    }));
+  await options({ 'com.docker.network.driver.mtu': '1200' });
+  publisher.flush();
+  t.true(publisher.generation > before);
+  const ingress = { subnet: '10.240.0.0/12', mtuBytes: 1200 };
+  t.deepEqual(publisher.deltaFrom(before), {
+    ...{ base: before, generation: publisher.generation, ingress },
+    ...{ peers: [], removedPeers: [], ports: [], removedPorts: [] },
+  });
+  await patch(store, 'task', 'task', (task) => ({ ...task, DesiredState: 'shutdown' }));
+  const second = publisher.generation;
+  publisher.flush();
+  t.deepEqual(publisher.deltaFrom(second).ingress, ingress);
+  await options({});
+  publisher.flush();
+  t.is(publisher.deltaFrom(second).ingress, undefined);
+});
+
+test('between two ingress networks, nodes keep their blocks of the first', async (t) => {
+  const store = await serving();
+  await patch(store, 'network', 'ingress', (network) => ({
+    ...network,
+    Subnets: [{ Subnet: '10.11.0.0/16', Gateway: '10.11.0.1' }],
+  }));
+  await put(store, 'cluster', { ...clusterDraft('c'), IngressSubnet: '10.11.0.0/16' });
+  await store.transact((transaction) => transaction.remove('network', 'ingress'));
+  const { ingress, peers } = meshState(store, 1);
+  t.deepEqual(ingress, { subnet: '10.11.0.0/16' });
+  t.deepEqual(peers[0]?.subnet, '10.11.1.0/24');
 });
 
 test('a node whose stored place is invalid is not a peer, nor are its tasks endpoints', async (t) => {
@@ -277,8 +326,6 @@ test('a node whose stored place is invalid is not a peer, nor are its tasks endp
     { Index: 0 },
     { Index: 4096 },
     { Index: 1.5 },
-    { Subnet: '10.240.2.0/24' },
-    { Subnet: '' },
   ];
   for (const place of places) {
     const store = await serving();

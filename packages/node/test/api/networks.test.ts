@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import http from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Network, Task } from '@swarm/api';
+import { type Network, PROGRAM, type Task } from '@swarm/api';
 import { nodeDraft, patch, put, serviceDraft, taskDraft } from '@swarm/manager/testing';
 import { until } from '@swarm/sim';
 import test, { type ExecutionContext } from 'ava';
@@ -385,6 +385,66 @@ test('the ingress network goes when no service publishes a port, and is made ane
   t.is((await api.call('POST', '/services/create', { json: body })).status, 201);
   const { json } = await api.call('GET', '/swarm');
   t.is(json.IngressRemoved, undefined);
+});
+
+test('an ingress network is made again with another subnet, gateway and MTU, and is shown so', async (t) => {
+  const api = await manager(t);
+  const { store } = api.node;
+  await create(api, 'ingress', { Ingress: true });
+  t.is((await api.call('DELETE', '/networks/ingress')).status, 204);
+  t.is(store.cluster()?.IngressSubnet, undefined, 'it is what nodes assume');
+  for (const { ID } of [...store.list('node')]) {
+    await patch(store, 'node', ID, (node) => ({
+      ...node,
+      Description: { ...nodeDraft('x').Description!, Program: PROGRAM },
+    }));
+  }
+  const Options = { 'com.docker.network.driver.mtu': '1200' };
+  const IPAM = { Config: [{ Subnet: '10.11.0.0/16', Gateway: '10.11.0.2' }] };
+  const made = await create(api, 'my-ingress', { Ingress: true, IPAM, Options });
+  t.is(made.status, 201, made.text);
+  const { json } = await api.call('GET', '/networks/my-ingress');
+  t.like(json, {
+    ...{ Name: 'my-ingress', Ingress: true, Scope: 'swarm', Attachable: false },
+    IPAM: {
+      Driver: 'default',
+      Options: null,
+      Config: [{ Subnet: '10.11.0.0/16', Gateway: '10.11.0.2' }],
+    },
+    Options: { ...Options, 'com.docker.network.driver.overlay.vxlanid_list': '4096' },
+  });
+  t.is((await api.call('DELETE', '/networks/my-ingress')).status, 204);
+  t.is(store.cluster()?.IngressSubnet, '10.11.0.0/16');
+  t.is((await api.call('GET', '/swarm')).json.IngressSubnet, undefined);
+  await create(api, 'third', { Ingress: true });
+  t.is(store.ingressNetwork()?.Subnets[0]?.Subnet, '10.240.0.0/12');
+  t.is(store.cluster()?.IngressSubnet, undefined);
+});
+
+test('the ingress network stays while a task has an address on it, and waits for services that go', async (t) => {
+  const api = await manager(t);
+  const { store } = api.node;
+  const { Id } = (await create(api, 'ingress', { Ingress: true })).json;
+  await put(store, 'node', nodeDraft('n1'));
+  const Network = { ID: Id, Spec: { Name: 'ingress', Ingress: true } };
+  const NetworksAttachments = [{ Network, Addresses: ['10.240.1.2/32'] }];
+  const running = { ...taskDraft('t').Status, State: 'running' as const };
+  await put(store, 'task', taskDraft('t', { NodeID: 'n1', NetworksAttachments, Status: running }));
+  const held = await api.call('DELETE', '/networks/ingress');
+  t.is(held.status, 400);
+  t.regex(held.message, /^ingress network cannot be removed because task t .* in host mode/);
+  const Ports = [{ Protocol: 'tcp', TargetPort: 80, PublishedPort: 80, PublishMode: 'ingress' }];
+  const web = serviceDraft('web', { PendingDelete: true }, { EndpointSpec: { Ports } as never });
+  await put(store, 'service', web);
+  const unused = async () =>
+    (await api.call('GET', '/networks?filters={"dangling":["true"]}')).json.length;
+  t.is(await unused(), 0);
+  await patch(store, 'task', 't', (task) => ({ ...task, DesiredState: 'remove' }));
+  const removal = api.call('DELETE', '/networks/ingress');
+  await until('the removal waits', () => api.node.store.ingressNetwork() !== undefined);
+  await store.transact((transaction) => transaction.remove('service', 'web'));
+  await store.transact((transaction) => transaction.remove('task', 't'));
+  t.is((await removal).status, 204);
 });
 
 test('below the level of networks the ingress network stays', async (t) => {

@@ -1,5 +1,6 @@
 import type { IpAddress, PortKey } from '@swarm/api';
 import type { CheckedPeer, CheckedPort } from '../checked.js';
+import type { CheckedIngress } from '../ingress.js';
 import type { FoundLink } from '../links/task-links.js';
 import type { TaskId } from '../layout.js';
 import type { HostPort } from '../mesh.js';
@@ -41,7 +42,7 @@ export interface PortRefusals {
  */
 export interface LoadBalancer {
   /** Tells the balancer the node's own place. */
-  start(self: CheckedPeer): Promise<void>;
+  start(self: CheckedPeer, ingress: CheckedIngress): Promise<void>;
 
   /**
    * Takes over the host ports of tasks that an earlier process attached.

@@ -1,6 +1,7 @@
 import { type IpAddress, isIpv6 } from '@swarm/api';
 import type { NetnsPath } from '../attachment.js';
 import type { CheckedOverlay } from '../checked.js';
+import { IPV6_MTU_MIN_BYTES } from '../ingress.js';
 import { type Line, line, type Word, word } from '../kernel/words.js';
 import {
   type NetworkId,
@@ -15,9 +16,6 @@ import {
   taskMacs,
 } from '../layout.js';
 import type { NetworkTraits } from './task-links.js';
-
-/** RFC 8200, section 5. */
-const IPV6_MTU_MIN_BYTES = 1280;
 
 /** One link of a task. */
 export interface LinkPlan {

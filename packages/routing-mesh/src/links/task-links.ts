@@ -1,5 +1,6 @@
 import type { IpAddress } from '@swarm/api';
 import type { CheckedAttachment, CheckedOverlay, CheckedPeer } from '../checked.js';
+import type { CheckedIngress } from '../ingress.js';
 import type { NetworkId, TaskId } from '../layout.js';
 
 /** What to link a task with. */
@@ -35,7 +36,7 @@ export interface FoundLink {
  */
 export interface TaskLinks {
   /** Tells the node's own place: its tasks have addresses from its block. */
-  start(self: CheckedPeer): void;
+  start(self: CheckedPeer, ingress: CheckedIngress): void;
 
   /**
    * Links a task with its networks before its first instruction. A repeated call makes the links again.

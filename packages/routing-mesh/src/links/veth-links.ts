@@ -11,6 +11,7 @@ import {
 import { derivedFrom } from '../address.js';
 import { type NetnsPath, readNetnsPath } from '../attachment.js';
 import type { CheckedPeer } from '../checked.js';
+import type { CheckedIngress } from '../ingress.js';
 import { CommandError, type RunCommand } from '../kernel/command.js';
 import type { Kernel } from '../kernel/kernel.js';
 import { setSysctl } from '../kernel/sysctls.js';
@@ -51,6 +52,7 @@ export class VethLinks implements TaskLinks {
   readonly #run: RunCommand;
   readonly #logger: Logger;
   #self: CheckedPeer | undefined;
+  #ingressMtuBytes: number | undefined;
   /** Names of each task's links, as far as they were made or listed. */
   readonly #names = new Map<TaskId, readonly LinkName[]>();
 
@@ -60,8 +62,9 @@ export class VethLinks implements TaskLinks {
     this.#logger = options.logger;
   }
 
-  start(self: CheckedPeer): void {
+  start(self: CheckedPeer, ingress: CheckedIngress): void {
     this.#self = self;
+    this.#ingressMtuBytes = ingress.mtuBytes;
   }
 
   async attach(task: LinkWishes): Promise<void> {
@@ -138,6 +141,7 @@ export class VethLinks implements TaskLinks {
       v4: gatewayPlace(attachments, (address) => !isIpv6(address)),
       v6: gatewayPlace(attachments, isIpv6),
     };
+    const ingress = { mtuBytes: this.#ingressMtuBytes };
     return attachments.map(({ networkId, overlay, addresses }, place) => {
       const [first, ...more] = addresses;
       // Those on an overlay network are known to be in one of its subnets.
@@ -151,7 +155,7 @@ export class VethLinks implements TaskLinks {
         overlay,
         isGateway: { v4: place === gateways.v4, v6: place === gateways.v6 },
         addresses: [first, ...more],
-        mtuBytes: Math.min(mtuBytes, overlay?.mtuBytes ?? mtuBytes),
+        mtuBytes: Math.min(mtuBytes, (overlay ?? ingress).mtuBytes ?? mtuBytes),
       };
     });
   }

@@ -1,6 +1,6 @@
 import { type IpAddress, networkOf, Subnet } from '@swarm/api';
-import type { SubnetText } from '../address.js';
 import type { CheckedOverlay } from '../checked.js';
+import { DEFAULT_INGRESS } from '../ingress.js';
 import { type NetworkId, type TaskId, taskLinkName } from '../layout.js';
 import { familyOf, type Family, IPV4, IPV6 } from '../table/family.js';
 import type { WalledLink, WallSection } from './wall-section.js';
@@ -31,16 +31,16 @@ const NUMBER_LAST = 65_535;
 /** The overlay networks of this node's tasks, and the links to them. */
 export class LocalNetworks {
   readonly #walls: ReadonlyMap<Family, WallSection>;
-  readonly #ingress: Subnet;
+  /** No other network of the node overlaps with it. */
+  ingress: Subnet = Subnet.of(DEFAULT_INGRESS.subnet);
   readonly #networks = new Map<NetworkId, LocalNetwork>();
   readonly #numbers = new Set<number>();
   readonly #links = new Map<TaskId, readonly LocalLink[]>();
   readonly #holders = new Map<IpAddress, TaskId>();
   #nextNumber = 1;
 
-  constructor(options: { walls: ReadonlyMap<Family, WallSection>; ingressNetwork: SubnetText }) {
+  constructor(options: { walls: ReadonlyMap<Family, WallSection> }) {
     this.#walls = options.walls;
-    this.#ingress = Subnet.of(options.ingressNetwork);
   }
 
   get(networkId: NetworkId): LocalNetwork | undefined {
@@ -140,7 +140,7 @@ export class LocalNetworks {
     }
     for (const subnet of overlay.subnets) {
       const isTaken =
-        overlap(subnet, this.#ingress) || [...this.subnets()].some((one) => overlap(one, subnet));
+        overlap(subnet, this.ingress) || [...this.subnets()].some((one) => overlap(one, subnet));
       if (!isTaken) continue;
       throw new Error(
         `mesh: this node cannot carry ${overlay.name}: its subnet ${subnet} overlaps with another network of this node`,

@@ -1,7 +1,8 @@
 import { type IpAddress, type Logger, Subnet } from '@swarm/api';
 import { Conntrack } from '../balancer/nftables/conntrack.js';
-import { nodeAddress, type SubnetText } from '../address.js';
+import { nodeAddress } from '../address.js';
 import type { CheckedOverlay, CheckedPeer, CheckedTask } from '../checked.js';
+import type { CheckedIngress } from '../ingress.js';
 import type { TrafficEncryption } from '../encryption/traffic-encryption.js';
 import type { Kernel } from '../kernel/kernel.js';
 import { peerGatewayV6, peerMac, type TaskId, TUNNEL_DEVICE } from '../layout.js';
@@ -19,7 +20,6 @@ import type { Sender, WallSection } from './wall-section.js';
 export interface NftablesOverlaysOptions {
   readonly kernel: Kernel;
   readonly logger: Logger;
-  readonly ingressNetwork: SubnetText;
   /** Sections of the tables. */
   readonly walls: ReadonlyMap<Family, WallSection>;
   readonly vips: ReadonlyMap<Family, VipSection>;
@@ -53,7 +53,8 @@ export class NftablesOverlays implements OverlayNetworks {
     );
   }
 
-  async start(self: CheckedPeer): Promise<void> {
+  async start(self: CheckedPeer, ingress: CheckedIngress): Promise<void> {
+    this.#local.ingress = Subnet.of(ingress.subnet);
     this.#index.selfId = self.nodeId;
     this.#vips.selfIndex = self.index;
     for (const routes of this.#routes.values()) await routes.look();

@@ -1,4 +1,5 @@
 import type { CheckedOverlay, CheckedPeer, CheckedTask } from '../checked.js';
+import type { CheckedIngress } from '../ingress.js';
 import type { TaskId } from '../layout.js';
 import type { FoundLink } from '../links/task-links.js';
 import type { NetworkTouches, NetworkViews } from './network-view.js';
@@ -21,7 +22,7 @@ export interface OverlaySlice {
  * goes, it calls `apply`, then commits the transaction of all parts, then calls `settle`.
  */
 export interface OverlayNetworks {
-  start(self: CheckedPeer): Promise<void>;
+  start(self: CheckedPeer, ingress: CheckedIngress): Promise<void>;
 
   /**
    * Takes over tasks that an earlier process attached, as their links say.

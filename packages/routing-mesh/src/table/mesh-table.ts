@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { Logger } from '@swarm/api';
-import type { SubnetText } from '../address.js';
 import type { CheckedPeer } from '../checked.js';
+import type { CheckedIngress } from '../ingress.js';
 import type { Kernel } from '../kernel/kernel.js';
 import { type Nft, NftError } from '../kernel/nft.js';
 import { setSysctl } from '../kernel/sysctls.js';
@@ -26,7 +26,6 @@ export interface MeshTableOptions {
   readonly sectionsV6: readonly TableSection[];
   /** Whether there is to be that table: most nodes need none. Never without IPv6 in the kernel. */
   readonly isV6Wanted: () => boolean;
-  readonly ingressNetwork: SubnetText;
   readonly dataPathPort: number;
   /** `ip` where the kernel has no IPv6. */
   readonly family: TableFamily;
@@ -60,8 +59,9 @@ export class MeshTable implements Transaction {
     this.#logger = options.logger;
   }
 
-  async start(self: CheckedPeer): Promise<boolean> {
-    const { ingressNetwork, dataPathPort, family } = this.#options;
+  async start(self: CheckedPeer, ingress: CheckedIngress): Promise<boolean> {
+    const { dataPathPort, family } = this.#options;
+    const ingressNetwork = ingress.subnet;
     const isFirst = this.#place === undefined;
     this.#place = { self, ingressNetwork, dataPathPort, family };
     this.#holds = 'unknown';

@@ -1,4 +1,5 @@
 import type { CheckedPeer } from '../checked.js';
+import type { CheckedIngress } from '../ingress.js';
 
 /** What the kernel should hold, as the text that writes all of it. */
 export interface TableDescription {
@@ -16,7 +17,7 @@ export interface Transaction {
    * Takes the node's own place. Writes nothing yet.
    * @returns whether an earlier process's table exists: it keeps working untouched until the first commit
    */
-  start(self: CheckedPeer): Promise<boolean>;
+  start(self: CheckedPeer, ingress: CheckedIngress): Promise<boolean>;
   /**
    * Makes the kernel hold what all parts want, in one transaction: all or nothing.
    * @returns whether it wrote everything: packets may have passed without rules before

@@ -1,5 +1,12 @@
 import { type IpAddress, isIpv6, NODE_IPV6_LIMIT, parseIpAddress } from '@swarm/api';
-import { ingressIpv6, ingressIpv6Subnet, nodeAddress } from '../address.js';
+import {
+  ingressIpv6,
+  ingressIpv6Subnet,
+  type Ipv4Address,
+  nodeAddress,
+  parseIpv4,
+  type SubnetText,
+} from '../address.js';
 import type { CheckedPeer } from '../checked.js';
 import { type Line, line } from '../kernel/words.js';
 import {
@@ -35,6 +42,8 @@ export interface DevicePlan {
   readonly isKept: boolean;
   /** The existing device differs, so the batch removes it. */
   readonly isReplaced: boolean;
+  /** Addresses of the existing device that the node had in other blocks. */
+  readonly stale: readonly Ipv4Address[];
   readonly batch: readonly Line[];
   /** The same for IPv6, in a batch of its own: `ip` parses some addresses only if it is told the family. */
   readonly batchV6: readonly Line[];
@@ -68,8 +77,8 @@ export function planDevice(
     existing.address === mac &&
     data?.id === TUNNEL_VNI &&
     data.port === port &&
-    parseIpAddress(data.local ?? data.local6) === self.address &&
-    existing.addr_info?.some((info) => info.local === own) === true;
+    parseIpAddress(data.local ?? data.local6) === self.address;
+  const addresses = isKept ? (existing?.addr_info ?? []).flatMap(ipv4Of) : [];
   const isReplaced = existing !== undefined && !isKept;
   const batch: Line[] = [];
   if (isReplaced) batch.push(line`link del ${TUNNEL_DEVICE}`);
@@ -78,9 +87,9 @@ export function planDevice(
     // behind some network cards (RFC 7348 asks for zero over IPv4).
     batch.push(
       line`link add ${TUNNEL_DEVICE} address ${mac} type vxlan id ${TUNNEL_VNI} local ${self.address} dstport ${port} nolearning ${v6 ? line`udp6zerocsumtx udp6zerocsumrx` : line`noudpcsum`}`,
-      line`addr add ${own}/32 dev ${TUNNEL_DEVICE}`,
     );
   }
+  if (!addresses.includes(own)) batch.push(line`addr add ${own}/32 dev ${TUNNEL_DEVICE}`);
   batch.push(
     line`link set ${TUNNEL_DEVICE} mtu ${mtuBytes} addrgenmode none up`,
     // A removed task answers nothing: an ICMP error would end a client's attempt to connect.
@@ -90,7 +99,32 @@ export function planDevice(
     line`addr replace ${ingressIpv6(own)}/128 dev ${TUNNEL_DEVICE} nodad`,
     line`route replace blackhole ${ingressIpv6Subnet(self.subnet)}`,
   ];
-  return { mtuBytes, isKept, isReplaced, batch, batchV6 };
+  const stale = addresses.filter((address) => address !== own);
+  return { mtuBytes, isKept, isReplaced, stale, batch, batchV6 };
+}
+
+/** What removes the node's address and block of another ingress network. */
+export function staleLines(
+  addresses: readonly Ipv4Address[],
+  blocks: readonly SubnetText[],
+): { readonly v4: readonly Line[]; readonly v6: readonly Line[] } {
+  return {
+    v4: [
+      ...addresses.map((address) => line`addr del ${address}/32 dev ${TUNNEL_DEVICE}`),
+      ...blocks.map((block) => line`route del blackhole ${block}`),
+    ],
+    v6: [
+      ...addresses.map(
+        (address) => line`addr del ${ingressIpv6(address)}/128 dev ${TUNNEL_DEVICE}`,
+      ),
+      ...blocks.map((block) => line`route del blackhole ${ingressIpv6Subnet(block)}`),
+    ],
+  };
+}
+
+function ipv4Of({ local }: { readonly local?: string }): readonly Ipv4Address[] {
+  const address = parseIpv4(local);
+  return address === undefined ? [] : [address];
 }
 
 /** IPv6 addresses from which this host's own packets may come, in order; at most NODE_IPV6_LIMIT. */

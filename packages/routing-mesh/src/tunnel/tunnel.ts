@@ -1,5 +1,6 @@
 import type { IpAddress } from '@swarm/api';
 import type { CheckedPeer } from '../checked.js';
+import type { CheckedIngress } from '../ingress.js';
 
 /**
  * The way between nodes. Knows only peers: no services, no tasks.
@@ -14,10 +15,11 @@ export interface Tunnel {
   readonly ipv6Addresses: readonly IpAddress[];
 
   /**
-   * Makes the node's own end, or takes over what an earlier process left of it.
+   * Makes the node's own end, or takes over what an earlier process left of it. Again when the node's place or the
+   * ingress network has changed: ways to peers stay until {@link prune}, and `reach` makes the new ones.
    * @throws when no device of the node has the peer's address; the message names the option
    */
-  start(self: CheckedPeer): Promise<void>;
+  start(self: CheckedPeer, ingress: CheckedIngress): Promise<void>;
 
   /**
    * Makes routes to these peers; those to others stay until {@link prune}. Leaves out a peer that the kernel

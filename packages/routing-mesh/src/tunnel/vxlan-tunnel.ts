@@ -1,21 +1,13 @@
-import {
-  type Clock,
-  type IpAddress,
-  isIpv6,
-  type Logger,
-  networkOf,
-  NODE_BLOCK_PREFIX_LENGTH,
-  parseIpAddress,
-  Subnet,
-} from '@swarm/api';
+import { type Clock, type IpAddress, type Logger, Subnet } from '@swarm/api';
 import {
   ingressIpv6Subnet,
+  type Ipv4Address,
   nodeAddress,
   parseIpv4,
-  type SubnetText,
   subnetText,
 } from '../address.js';
 import { type CheckedPeer, samePeer } from '../checked.js';
+import { carriesIpv6, type CheckedIngress, DEFAULT_INGRESS } from '../ingress.js';
 import { CommandError, type RunCommand } from '../kernel/command.js';
 import type { Kernel } from '../kernel/kernel.js';
 import { type Line, line, words } from '../kernel/words.js';
@@ -26,7 +18,7 @@ import {
   RETURN_TABLE_BASE,
   TUNNEL_DEVICE,
 } from '../layout.js';
-import { hostIpv6, type LinkListing, planDevice } from './tunnel-device.js';
+import { hostIpv6, type LinkListing, planDevice, staleLines } from './tunnel-device.js';
 import { tuneForwarding } from './forwarding.js';
 import type { PeerSection } from './peer-section.js';
 import { RefusedPeers } from './refused-peers.js';
@@ -36,7 +28,7 @@ import type { Tunnel } from './tunnel.js';
 /** Batches that may fail while searching for the peers that the kernel rejects; the rest is rejected as one. */
 const SEARCH_LIMIT = 64;
 
-/** What the kernel has of a peer. Of a peer left by an earlier process, only this is known. */
+/** What the kernel has of a peer. Of a peer left by an earlier process, or from before a move, only this is known. */
 type PeerParts = Pick<CheckedPeer, 'index' | 'subnet'>;
 
 interface RuleListing {
@@ -64,9 +56,10 @@ export class VxlanTunnel implements Tunnel {
   readonly #run: RunCommand;
   readonly #logger: Logger;
   #self: CheckedPeer | undefined;
+  #ingress = DEFAULT_INGRESS;
   readonly #peers = new Map<string, CheckedPeer>();
-  /** By index; the first prune removes those that belong to no peer by then. */
-  readonly #left = new Map<number, PeerParts>();
+  /** The first prune removes what belongs to no peer by then. */
+  #left: readonly PeerParts[] = [];
   readonly #refused: RefusedPeers;
   readonly #rules = new ReturnRules();
   readonly #rulesV6 = new ReturnRules();
@@ -100,7 +93,8 @@ export class VxlanTunnel implements Tunnel {
     return this.#refused.isRetryDue;
   }
 
-  async start(self: CheckedPeer): Promise<void> {
+  async start(self: CheckedPeer, ingress: CheckedIngress): Promise<void> {
+    this.#ingress = ingress;
     await this.#setUp(self);
     const { kernel, hasIpv6 = false } = this.#options;
     await tuneForwarding(kernel, this.#logger, { hasIpv6 });
@@ -110,7 +104,7 @@ export class VxlanTunnel implements Tunnel {
   async #setUp(self: CheckedPeer): Promise<void> {
     const links = await this.#json<LinkListing>(words`-d addr show`);
     this.#noteAddresses(links);
-    const { mtuBytes, isKept, isReplaced, batch, batchV6 } = planDevice(
+    const { mtuBytes, isKept, isReplaced, stale, batch, batchV6 } = planDevice(
       links,
       self,
       this.#options.port,
@@ -121,8 +115,22 @@ export class VxlanTunnel implements Tunnel {
     this.#mtuBytes = mtuBytes;
     await this.#batch(batch);
     await this.#batchV6(batchV6);
+    await this.#leaveBlocks(stale);
     this.#self = self;
     await this.#takeOver(isKept);
+  }
+
+  /** Removes what the node had in another ingress network. */
+  async #leaveBlocks(addresses: readonly Ipv4Address[]): Promise<void> {
+    if (addresses.length === 0) return;
+    const routes = await this.#json<{ dst: string }>(words`route show table main type blackhole`);
+    const blocks = routes.flatMap(({ dst }) => {
+      const block = subnetText(Subnet.parse(dst));
+      return block !== undefined && addresses.includes(nodeAddress(block)) ? [block] : [];
+    });
+    const { v4, v6 } = staleLines(addresses, blocks);
+    await this.#quiet(v4);
+    await this.#quietV6(v6);
   }
 
   /** @throws CommandError when the cause is not a peer: the device is gone, or the command missing */
@@ -150,6 +158,8 @@ export class VxlanTunnel implements Tunnel {
     const forwarding: Line[] = [];
     const batch: Line[] = [];
     const batchV6: Line[] = [];
+    const way = this.#wayLimit(4);
+    const wayV6 = this.#wayLimit(6);
     for (const peer of peers) {
       const mac = peerMac(peer.index);
       const via = nodeAddress(peer.subnet);
@@ -158,15 +168,15 @@ export class VxlanTunnel implements Tunnel {
       );
       batch.push(
         line`neigh replace ${via} lladdr ${mac} dev ${TUNNEL_DEVICE} nud permanent`,
-        line`route replace ${peer.subnet} via ${via} dev ${TUNNEL_DEVICE} onlink`,
-        line`route replace default via ${via} dev ${TUNNEL_DEVICE} onlink table ${RETURN_TABLE_BASE + peer.index}`,
+        line`route replace ${peer.subnet} via ${via} dev ${TUNNEL_DEVICE} ${way}`,
+        line`route replace default via ${via} dev ${TUNNEL_DEVICE} ${way} table ${RETURN_TABLE_BASE + peer.index}`,
         ...this.#rules.add(peer.index),
       );
       const viaV6 = peerGatewayV6(peer.index);
       batchV6.push(
         line`neigh replace ${viaV6} lladdr ${mac} dev ${TUNNEL_DEVICE} nud permanent`,
-        line`route replace ${ingressIpv6Subnet(peer.subnet)} via ${viaV6} dev ${TUNNEL_DEVICE} onlink`,
-        line`route replace default via ${viaV6} dev ${TUNNEL_DEVICE} onlink table ${RETURN_TABLE_BASE + peer.index}`,
+        line`route replace ${ingressIpv6Subnet(peer.subnet)} via ${viaV6} dev ${TUNNEL_DEVICE} ${wayV6}`,
+        line`route replace default via ${viaV6} dev ${TUNNEL_DEVICE} ${wayV6} table ${RETURN_TABLE_BASE + peer.index}`,
         ...this.#rulesV6.add(peer.index),
       );
     }
@@ -193,6 +203,14 @@ export class VxlanTunnel implements Tunnel {
       this.#peers.set(peer.nodeId, peer);
       this.#refused.delete(peer.nodeId);
     }
+  }
+
+  /** What ends a route through the tunnel: packets of the ingress network may have to be smaller than it takes. */
+  #wayLimit(family: 4 | 6): Line {
+    const { mtuBytes } = this.#ingress;
+    const isSmaller = mtuBytes !== undefined && mtuBytes < this.#mtuBytes;
+    if (!isSmaller || (family === 6 && !carriesIpv6(this.#ingress))) return line`onlink`;
+    return line`onlink mtu ${mtuBytes}`;
   }
 
   async #refuse(peers: readonly CheckedPeer[], error: CommandError): Promise<void> {
@@ -249,8 +267,8 @@ export class VxlanTunnel implements Tunnel {
 
   /** Also removes what an earlier process left. */
   async prune(peers: ReadonlyMap<string, CheckedPeer>): Promise<void> {
-    const gone: PeerParts[] = [...this.#left.values()];
-    this.#left.clear();
+    const gone: PeerParts[] = [...this.#left];
+    this.#left = [];
     for (const [nodeId, peer] of this.#peers) {
       if (samePeer(peer, peers.get(nodeId))) continue;
       gone.push(peer);
@@ -260,7 +278,7 @@ export class VxlanTunnel implements Tunnel {
   }
 
   async close(): Promise<void> {
-    const indexes = [...this.#left.keys(), ...[...this.#peers.values()].map(({ index }) => index)];
+    const indexes = [...this.#left, ...this.#peers.values()].map(({ index }) => index);
     const flushed = indexes.map((index) => line`route flush table ${RETURN_TABLE_BASE + index}`);
     await this.#quiet([...flushed, ...this.#rules.clear()]);
     await this.#quietV6([...flushed, ...this.#rulesV6.clear()]);
@@ -271,7 +289,7 @@ export class VxlanTunnel implements Tunnel {
       await this.#quietV6([line`route del blackhole ${ingressIpv6Subnet(subnet)}`]);
     }
     this.#self = undefined;
-    this.#left.clear();
+    this.#left = [];
     this.#refused.clear();
     this.#peers.clear();
   }
@@ -279,46 +297,56 @@ export class VxlanTunnel implements Tunnel {
   /** Finds what an earlier process left. Knows its peers by index only, until a state names them. */
   async #takeOver(deviceKept: boolean): Promise<void> {
     this.#peers.clear();
-    this.#left.clear();
+    this.#left = [];
     await this.#resetRules();
     await this.#batch(this.#rules.frame());
     await this.#batchV6(this.#rulesV6.frame());
     if (!deviceKept) return;
-    const neighbours = await this.#json<{ dst: string; lladdr?: string }>(
-      words`neigh show dev ${TUNNEL_DEVICE}`,
-    );
-    for (const { dst, lladdr } of neighbours) {
-      const parts = readNeighbour(dst, lladdr);
-      if (parts !== undefined) this.#left.set(parts.index, parts);
-    }
+    const [neighbours, routes] = await Promise.all([
+      this.#json<{ dst: string; lladdr?: string }>(words`neigh show dev ${TUNNEL_DEVICE}`),
+      this.#json<{ dst: string; gateway?: string }>(
+        words`route show table main dev ${TUNNEL_DEVICE}`,
+      ),
+    ]);
+    const blocks = new Map(routes.map(({ dst, gateway }) => [gateway, Subnet.parse(dst)]));
+    this.#left = neighbours.flatMap(({ dst, lladdr }) => {
+      const index = readIndex(lladdr);
+      const subnet = subnetText(blocks.get(dst) ?? blockOf(dst));
+      return index !== undefined && subnet !== undefined && parseIpv4(dst) === nodeAddress(subnet)
+        ? [{ index, subnet }]
+        : [];
+    });
   }
 
   /** Removes what exists of these; keeps the parts that a peer now has under another name. */
   async #remove(gone: readonly PeerParts[]): Promise<void> {
     if (gone.length === 0) return;
-    const taken = new Set([...this.#peers.values()].map(({ index }) => index));
+    const taken = new Map([...this.#peers.values()].map(({ index, subnet }) => [index, subnet]));
     const batch: Line[] = [];
     const batchV6: Line[] = [];
     const forwarding: Line[] = [];
     for (const { index, subnet } of gone) {
-      if (taken.has(index)) continue;
+      if (taken.get(index) === subnet) continue;
+      // What goes by the index stays with its node, whatever block that has.
+      if (!taken.has(index)) {
+        batch.push(this.#rules.delete(index), line`route flush table ${RETURN_TABLE_BASE + index}`);
+        batchV6.push(
+          this.#rulesV6.delete(index),
+          line`route flush table ${RETURN_TABLE_BASE + index}`,
+          line`neigh del ${peerGatewayV6(index)} dev ${TUNNEL_DEVICE}`,
+        );
+        forwarding.push(line`fdb del ${peerMac(index)} dev ${TUNNEL_DEVICE} self`);
+      }
       batch.push(
-        this.#rules.delete(index),
-        line`route flush table ${RETURN_TABLE_BASE + index}`,
         line`route del ${subnet} dev ${TUNNEL_DEVICE}`,
         line`neigh del ${nodeAddress(subnet)} dev ${TUNNEL_DEVICE}`,
       );
-      batchV6.push(
-        this.#rulesV6.delete(index),
-        line`route flush table ${RETURN_TABLE_BASE + index}`,
-        line`route del ${ingressIpv6Subnet(subnet)} dev ${TUNNEL_DEVICE}`,
-        line`neigh del ${peerGatewayV6(index)} dev ${TUNNEL_DEVICE}`,
-      );
-      forwarding.push(line`fdb del ${peerMac(index)} dev ${TUNNEL_DEVICE} self`);
+      batchV6.push(line`route del ${ingressIpv6Subnet(subnet)} dev ${TUNNEL_DEVICE}`);
     }
     if (batch.length === 0) return;
     await this.#quiet(batch);
     await this.#quietV6(batchV6);
+    if (forwarding.length === 0) return;
     await this.#run('bridge', ['-force', '-batch', '-'], lines(forwarding)).catch(
       ignoreCommandError,
     );
@@ -373,20 +401,17 @@ export class VxlanTunnel implements Tunnel {
   }
 }
 
-/** What a neighbour entry of the tunnel says about a peer; undefined if it is not ours. */
-function readNeighbour(dst: string, lladdr: string | undefined): PeerParts | undefined {
+/** The index of the peer whose Ethernet address this is; undefined if it is not ours. */
+function readIndex(lladdr: string | undefined): number | undefined {
   const bytes = lladdr?.split(':').map((byte) => Number.parseInt(byte, 16)) ?? [];
   const index = bytes.length === 6 ? (bytes[4]! << 8) | bytes[5]! : 0;
-  const subnet = blockOf(dst);
-  if (index < 1 || index > MAX_PEER_INDEX || subnet === undefined) return undefined;
-  return parseIpv4(dst) === nodeAddress(subnet) ? { index, subnet } : undefined;
+  return index >= 1 && index <= MAX_PEER_INDEX ? index : undefined;
 }
 
-/** The block that contains an address; undefined if it is not an IPv4 address. */
-function blockOf(text: string): SubnetText | undefined {
-  const address = parseIpAddress(text);
-  if (address === undefined || isIpv6(address)) return undefined;
-  return subnetText(Subnet.parse(networkOf(address, NODE_BLOCK_PREFIX_LENGTH)));
+/** The block of a neighbour without a route: most networks have blocks of this size. */
+function blockOf(text: string): Subnet | undefined {
+  const address = parseIpv4(text);
+  return address && Subnet.around(address, 24);
 }
 
 function without(

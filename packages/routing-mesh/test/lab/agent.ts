@@ -13,7 +13,6 @@ import {
   systemClock,
 } from '@swarm/api';
 import { Subnet } from '@swarm/api';
-import { subnetText } from '../../src/address.js';
 import { readAttachment } from '../../src/attachment.js';
 import { type CheckedPeer, readPeer } from '../../src/checked.js';
 import {
@@ -27,13 +26,9 @@ import { IpvsSocket } from '../../src/balancer/ipvs/ipvs-socket.js';
 import { type TunnelKeyPair, parseTunnelKey } from '../../src/encryption/keys.js';
 import { type EncryptionOptions, openEncryption } from '../../src/encryption/open-encryption.js';
 import type { TrafficEncryption } from '../../src/encryption/traffic-encryption.js';
+import { DEFAULT_INGRESS } from '../../src/ingress.js';
 import { openPacketFilter } from '../../src/kernel/open-packet-filter.js';
-import {
-  DEFAULT_DATA_PATH_PORT,
-  DEFAULT_INGRESS_NETWORK,
-  parseNetworkId,
-  parseTaskId,
-} from '../../src/layout.js';
+import { DEFAULT_DATA_PATH_PORT, parseNetworkId, parseTaskId } from '../../src/layout.js';
 import { ipvsParts, type MeshParts, nftablesParts, userspaceParts } from '../../src/mesh-parts.js';
 import type { NetworkView } from '../../src/overlay/network-view.js';
 import { StateReader } from '../../src/state-reader.js';
@@ -46,11 +41,11 @@ type Handlers = {
   ) => ReturnType<Orders[K]> | Promise<ReturnType<Orders[K]>>;
 };
 
-const INGRESS_NETWORK = subnetText(Subnet.of(DEFAULT_INGRESS_NETWORK))!;
 /** Of links made without a tunnel. */
 const LINK_MTU_BYTES = 1450;
 
-const readPlace = (place: MeshPeer): CheckedPeer => readPeer(place, Subnet.of(INGRESS_NETWORK));
+const readPlace = (place: MeshPeer): CheckedPeer =>
+  readPeer(place, Subnet.of(DEFAULT_INGRESS.subnet));
 const byNode = (peers: readonly MeshPeer[]): ReadonlyMap<string, CheckedPeer> =>
   new Map(peers.map((peer) => [peer.nodeId, readPlace(peer)]));
 
@@ -349,7 +344,6 @@ const handlers: Handlers = {
       sockets: systemSockets(),
       clock: systemClock(),
       random: Math.random,
-      ingressNetwork: INGRESS_NETWORK,
       dataPathPort: DEFAULT_DATA_PATH_PORT,
       bindAddresses,
       udpIdleMs: 60_000,
@@ -366,16 +360,16 @@ const handlers: Handlers = {
         ? ipvsParts(options, opened, await IpvsSocket.open(options.kernel, hasIpv6))
         : nftablesParts(options, opened);
     }
-    reader = new StateReader({ ingress: Subnet.of(INGRESS_NETWORK), logger });
+    reader = new StateReader({ ingress: Subnet.of(DEFAULT_INGRESS.subnet), logger });
   },
   async startParts(place) {
     self = readPlace(place);
-    parts.links.start(self);
-    await parts.balancer.start(self);
-    await parts.transaction.start(self);
+    parts.links.start(self, DEFAULT_INGRESS);
+    await parts.balancer.start(self, DEFAULT_INGRESS);
+    await parts.transaction.start(self, DEFAULT_INGRESS);
     await parts.transaction.commit();
   },
-  startTunnel: (place) => parts.tunnel.start(readPlace(place)),
+  startTunnel: (place) => parts.tunnel.start(readPlace(place), DEFAULT_INGRESS),
   tunnelMtuBytes: () => parts.tunnel.mtuBytes,
   reach: async (peers) => [...(await parts.tunnel.reach(byNode(peers)))],
   prune: (peers) => parts.tunnel.prune(byNode(peers)),

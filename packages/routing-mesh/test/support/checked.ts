@@ -8,7 +8,7 @@ import {
 } from '@swarm/api';
 import { type Ipv4Address, parseIpv4, type SubnetText, subnetText } from '../../src/address.js';
 import { type CheckedPeer, type CheckedState, readPeer } from '../../src/checked.js';
-import { DEFAULT_INGRESS_NETWORK } from '../../src/layout.js';
+import { DEFAULT_INGRESS } from '../../src/ingress.js';
 import { StateReader } from '../../src/state-reader.js';
 
 export function cidr(text: string): SubnetText {
@@ -23,7 +23,7 @@ export function ipv4(text: string): Ipv4Address {
   return parseIpv4(text)!;
 }
 
-export const INGRESS = Subnet.of(DEFAULT_INGRESS_NETWORK);
+export const INGRESS = Subnet.of(DEFAULT_INGRESS.subnet);
 
 /** A node's place as managers give it; its address is 198.18.0.0 plus the index. */
 export function rawPeer(index: number): MeshPeer {

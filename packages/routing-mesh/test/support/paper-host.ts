@@ -13,7 +13,10 @@ interface FakeDevice {
 export class PaperHost {
   readonly #devices = new Map<string, FakeDevice>();
   /** Of the main table, by destination. */
-  readonly #routes = new Map<string, { readonly dst: string; readonly dev?: string }>();
+  readonly #routes = new Map<
+    string,
+    { readonly dst: string; readonly dev?: string; readonly gateway?: string }
+  >();
   readonly #neighbours = new Map<string, string>();
   readonly #rules = new Set<number>();
 
@@ -39,6 +42,20 @@ export class PaperHost {
     return [...this.#routes.values()].filter(({ dev }) => dev === device).map(({ dst }) => dst);
   }
 
+  /** Addresses of a device. */
+  at(device: string): string[] {
+    return (this.#devices.get(device)?.addr_info ?? []).map(({ local }) => local);
+  }
+
+  /** Blocks that lead nowhere. */
+  get blackholes(): string[] {
+    return [...this.#routes.values()].filter(({ dev }) => dev === undefined).map(({ dst }) => dst);
+  }
+
+  get neighbours(): string[] {
+    return [...this.#neighbours.keys()];
+  }
+
   removeRoute(destination: string): void {
     this.#routes.delete(destination);
   }
@@ -49,6 +66,11 @@ export class PaperHost {
       return [...this.#devices.values()].filter(({ linkinfo }) => linkinfo !== undefined);
     }
     if (what.endsWith('route show table main')) return [...this.#routes.values()];
+    if (what.endsWith('route show table main type blackhole'))
+      return [...this.#routes.values()].filter(({ dev }) => dev === undefined);
+    const through = /route show table main dev (\S+)$/.exec(what)?.[1];
+    if (through !== undefined)
+      return [...this.#routes.values()].filter(({ dev }) => dev === through);
     if (what.endsWith('rule show')) return [...this.#rules].map((priority) => ({ priority }));
     if (/neigh show dev/.test(what)) {
       return [...this.#neighbours].map(([dst, lladdr]) => ({ dst, lladdr }));
@@ -73,11 +95,13 @@ export class PaperHost {
       case 'addr add':
         this.#devices.get(device!)!.addr_info.push({ local: rest[0]!.split('/')[0]! });
         return undefined;
+      case 'addr del':
+        return this.#removeAddress(device!, rest[0]!.split('/')[0]!);
       case 'route replace':
         if (words.includes('table')) return undefined;
         this.#routes.set(rest.find((word) => word !== 'blackhole')!, {
           dst: rest.find((word) => word !== 'blackhole')!,
-          ...(device === undefined ? {} : { dev: device }),
+          ...(device === undefined ? {} : { dev: device, gateway: after('via') }),
         });
         return undefined;
       case 'route del':
@@ -102,6 +126,14 @@ export class PaperHost {
       default:
         throw new Error(`this host does not know ${words.join(' ')}`);
     }
+  }
+
+  #removeAddress(ifname: string, address: string): string | undefined {
+    const { addr_info } = this.#devices.get(ifname)!;
+    const at = addr_info.findIndex(({ local }) => local === address);
+    if (at < 0) return 'Cannot assign requested address';
+    addr_info.splice(at, 1);
+    return undefined;
   }
 
   #addTunnel(ifname: string, words: readonly string[]): string | undefined {

@@ -1,6 +1,7 @@
 import {
   filled,
   type MeshDelta,
+  type MeshIngress,
   type MeshMember,
   type MeshPeer,
   type MeshPort,
@@ -32,6 +33,7 @@ export interface MeshStep {
  */
 export class MeshBook {
   #generation = 0;
+  #ingress: MeshIngress | undefined;
   readonly #peers = new Map<string, MeshPeer>();
   readonly #ports = new Map<PortKey, MeshPort>();
   readonly #services = new Map<string, MeshService>();
@@ -45,6 +47,11 @@ export class MeshBook {
   /** Of all that is known. */
   get generation(): number {
     return this.#generation;
+  }
+
+  /** The ingress network that is known. */
+  get ingress(): MeshIngress | undefined {
+    return this.#ingress;
   }
 
   /** What the kernel holds; 0 when that is unknown. */
@@ -100,6 +107,7 @@ export class MeshBook {
   whole(): MeshState {
     return {
       generation: this.#generation,
+      ...(this.#ingress && { ingress: this.#ingress }),
       peers: [...this.#peers.values()],
       ports: [...this.#ports.values()],
       ...filled({ services: [...this.#services.values()], members: [...this.#members.values()] }),
@@ -142,6 +150,7 @@ export class MeshBook {
     return {
       base: delta.generation,
       generation: this.#generation,
+      ...(this.#ingress && { ingress: this.#ingress }),
       peers: peers.values,
       removedPeers: peers.absent,
       ports: ports.values,
@@ -166,6 +175,7 @@ export class MeshBook {
     for (const service of services) this.#services.set(service.serviceId, service);
     for (const member of members) this.#members.set(member.taskId, member);
     this.#generation = delta.generation;
+    this.#ingress = delta.ingress;
   }
 }
 

@@ -29,6 +29,7 @@ export function mergedDeltas(first: MeshDelta, second: MeshDelta): MeshDelta {
   return {
     base: first.base,
     generation: second.generation,
+    ...(second.ingress && { ingress: second.ingress }),
     peers: peers.put,
     removedPeers: peers.removed,
     ports: ports.put,

@@ -1,12 +1,16 @@
 import {
   backoffMs,
   type Clock,
+  INGRESS_SUBNET,
   type Logger,
   type MeshDelta,
+  type MeshIngress,
   type MeshMember,
   type MeshPeer,
   type Node,
+  nodeBlock,
   pause,
+  Subnet,
   type Timer,
 } from '@swarm/api';
 import { messageOf } from '../runtime/runtime-error.js';
@@ -140,10 +144,7 @@ export class MeshFollower {
   #setSelf(self: MeshPeer): void {
     const known = this.#self;
     const same =
-      known?.index === self.index &&
-      known.address === self.address &&
-      known.subnet === self.subnet &&
-      known.nodeId === self.nodeId;
+      known?.index === self.index && known.address === self.address && known.nodeId === self.nodeId;
     if (same) return;
     this.#self = self;
     this.#save();
@@ -154,7 +155,8 @@ export class MeshFollower {
     const { mesh, clock, logger } = this.#options;
     for (let tries = 1; !this.#closed && this.#self === self; tries += 1) {
       try {
-        await mesh.start(self);
+        const { ingress } = this.#book;
+        await mesh.start({ ...self, subnet: blockOf(self, ingress) }, ingress);
         if (!this.#running) await mesh.retain(this.#options.alive());
         this.#running = true;
         this.#started.resolve();
@@ -227,4 +229,10 @@ function promised(): { promise: Promise<void>; resolve: () => void } {
     resolve = done;
   });
   return { promise, resolve };
+}
+
+/** The node's block of the ingress network that it knows of; the manager's word where that has none for it. */
+function blockOf({ index, subnet }: MeshPeer, ingress: MeshIngress | undefined): string {
+  const network = Subnet.parse(ingress?.subnet ?? INGRESS_SUBNET);
+  return (network && nodeBlock(network, index))?.toString() ?? subnet;
 }

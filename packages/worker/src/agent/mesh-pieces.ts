@@ -33,7 +33,7 @@ export class MeshPieces {
 }
 
 function joined(pieces: readonly MeshDelta[]): MeshDelta {
-  const { base, generation } = pieces[0]!;
+  const { base, generation, ingress } = pieces[0]!;
   const ports = new Map<string, MeshPort>();
   for (const port of pieces.flatMap((piece) => piece.ports)) {
     const key = meshPortKey(port);
@@ -46,6 +46,7 @@ function joined(pieces: readonly MeshDelta[]): MeshDelta {
   return {
     base,
     generation,
+    ...(ingress && { ingress }),
     peers: pieces.flatMap(({ peers }) => peers),
     removedPeers: pieces.flatMap(({ removedPeers }) => removedPeers),
     ports: [...ports.values()],

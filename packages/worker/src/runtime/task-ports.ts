@@ -1,6 +1,6 @@
 import {
   isEncrypted,
-  isOfIngress,
+  isOnIngress,
   type Network,
   networkMtu,
   parseCidr,
@@ -40,7 +40,7 @@ function overlayNetwork(network: Network | undefined): OverlayNetwork | undefine
 
 /** Whether the task has addresses besides those on the ingress network. */
 export function isOnOverlay(task: Task): boolean {
-  return (task.NetworksAttachments ?? []).some(({ Addresses }) => !isOfIngress(Addresses));
+  return (task.NetworksAttachments ?? []).some((one) => !isOnIngress(one));
 }
 
 /** The task's addresses on all its networks, without prefix lengths. */

@@ -1,10 +1,12 @@
 import {
   type MeshDelta,
+  type MeshIngress,
   type MeshMember,
   type MeshPeer,
   type MeshPort,
   type MeshService,
   filled,
+  meshIngressShape,
   meshMemberShape,
   meshPeerShape,
   meshPortKey,
@@ -31,9 +33,15 @@ const KINDS = {
 interface Place {
   readonly self: MeshPeer;
   readonly generation: number;
+  /** As in a MeshState of that generation. */
+  readonly ingress?: MeshIngress;
 }
 
-const placeShape = shape.record<Place>({ self: meshPeerShape, generation: shape.count });
+const placeShape = shape.record<Place>({
+  self: meshPeerShape,
+  generation: shape.count,
+  ingress: shape.optional(meshIngressShape),
+});
 
 /** What a record may be, by its key. */
 export function meshRecordShape(key: string): Shape<unknown> | undefined {
@@ -49,7 +57,7 @@ type Records = readonly (readonly [key: string, value: unknown])[];
 
 /** The records of a mesh. */
 export function meshRecords({ self, state }: StoredMesh): Records {
-  const place: Place = { self, generation: state?.generation ?? 0 };
+  const place = placeOf(self, { generation: 0, ...state });
   return [[PLACE_KEY, place], ...(state === undefined ? [] : puts(state))];
 }
 
@@ -62,12 +70,19 @@ export function changedRecords(self: MeshPeer, delta: MeshDelta): Records {
     ...removedServices.map((id) => KINDS.service + id),
     ...removedMembers.map((id) => KINDS.member + id),
   ];
-  const place: Place = { self, generation: delta.generation };
+  const place = placeOf(self, delta);
   return [
     ...removed.map((key) => [key, undefined] as const),
     ...puts(delta),
     [PLACE_KEY, place] as const,
   ];
+}
+
+function placeOf(
+  self: MeshPeer,
+  { generation, ingress }: Pick<MeshDelta, 'generation' | 'ingress'>,
+): Place {
+  return { self, generation, ...(ingress && { ingress }) };
 }
 
 function puts({
@@ -95,7 +110,7 @@ export function meshOf(
 ): StoredMesh | undefined {
   const place = records.get(PLACE_KEY) as Place | undefined;
   if (place === undefined) return undefined;
-  const { self, generation } = place;
+  const { self, generation, ingress } = place;
   if (!isWhole || generation === 0) return { self };
   const of = <T>(prefix: string): T[] =>
     [...records].flatMap(([key, value]) => (key.startsWith(prefix) ? [value as T] : []));
@@ -103,6 +118,7 @@ export function meshOf(
     self,
     state: {
       generation,
+      ...(ingress && { ingress }),
       peers: of<MeshPeer>(KINDS.peer),
       ports: of<MeshPort>(KINDS.port),
       ...filled({

@@ -1,4 +1,11 @@
-import type { MeshEncryption, MeshPeer, MeshState, NodePaths, PortConflict } from '@swarm/api';
+import type {
+  MeshEncryption,
+  MeshIngress,
+  MeshPeer,
+  MeshState,
+  NodePaths,
+  PortConflict,
+} from '@swarm/api';
 import type { TaskAttachment, TaskRefusals, TaskSockets } from '@swarm/routing-mesh';
 import type { TaskMesh } from '../../src/agent/task-mesh.js';
 
@@ -10,6 +17,7 @@ export class FakeMesh implements TaskMesh {
   /** Looks at a task's sockets, in order: `connections t1`. */
   readonly looks: string[] = [];
   self: MeshPeer | undefined;
+  ingress: MeshIngress | undefined;
   retained: ReadonlySet<string> | undefined;
   openConnections = 0;
   listening = true;
@@ -20,8 +28,9 @@ export class FakeMesh implements TaskMesh {
     return this.applied.at(-1)?.generation ?? 0;
   }
 
-  async start(self: MeshPeer): Promise<void> {
+  async start(self: MeshPeer, ingress?: MeshIngress): Promise<void> {
     this.self = self;
+    this.ingress = ingress;
   }
 
   async apply(state: MeshState): Promise<void> {

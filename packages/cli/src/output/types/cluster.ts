@@ -50,7 +50,10 @@ const SPEC = struct<Omit<ClusterSpec, 'Name' | 'Labels'>>(
 
 /** What `info` says of the cluster on a manager. `HostPrivileges` of the spec is ours. */
 export const CLUSTER_INFO = struct<
-  Omit<Cluster, Common | 'Private' | 'JoinTokens' | 'FeatureLevel' | 'IngressRemoved'>
+  Omit<
+    Cluster,
+    Common | 'Private' | 'JoinTokens' | 'FeatureLevel' | 'IngressRemoved' | 'IngressSubnet'
+  >
 >('ClusterInfo', {
   ID: STRING,
   '...Meta': META,

@@ -3,6 +3,7 @@ import {
   type Creation,
   decodeConnection,
   decodeNetwork,
+  INGRESS_SUBNET,
   isClusterNetwork,
   networkFilters,
   type NetworkSpec,
@@ -117,8 +118,15 @@ function removeNetwork(transaction: Transaction, id: string): void {
   transaction.remove('network', id);
   if (network?.Spec.Ingress !== true) return;
   const cluster = transaction.cluster();
-  // Otherwise the allocator would make it again.
-  if (cluster !== undefined) transaction.update('cluster', { ...cluster, IngressRemoved: true });
+  if (cluster === undefined) return;
+  const [subnet] = network.Subnets;
+  transaction.update('cluster', {
+    ...cluster,
+    // Otherwise the allocator would make it again.
+    IngressRemoved: true,
+    ...(subnet !== undefined &&
+      subnet.Subnet !== INGRESS_SUBNET && { IngressSubnet: subnet.Subnet }),
+  });
 }
 
 /** Leaves networks of the host to its engine. */
@@ -187,7 +195,7 @@ function claimIngress(transaction: Transaction): void {
   }
   const cluster = transaction.cluster();
   if (cluster === undefined) return;
-  const { IngressRemoved: _, ...rest } = cluster;
+  const { IngressRemoved: _, IngressSubnet: __, ...rest } = cluster;
   transaction.update('cluster', rest);
 }
 

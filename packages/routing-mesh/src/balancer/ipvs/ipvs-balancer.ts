@@ -1,13 +1,7 @@
-import {
-  type IpAddress,
-  isIpv6,
-  type Logger,
-  NODE_BLOCK_SIZE,
-  type PortKey,
-  Subnet,
-} from '@swarm/api';
-import { derivedFrom, type SubnetText } from '../../address.js';
+import { type IpAddress, isIpv6, type Logger, nodeIndexOf, type PortKey, Subnet } from '@swarm/api';
+import { derivedFrom } from '../../address.js';
 import type { CheckedPeer } from '../../checked.js';
+import { type CheckedIngress, DEFAULT_INGRESS } from '../../ingress.js';
 import type { Kernel } from '../../kernel/kernel.js';
 import type { TaskId } from '../../layout.js';
 import type { FoundLink } from '../../links/task-links.js';
@@ -34,7 +28,6 @@ export interface IpvsBalancerOptions {
   readonly socket: IpvsSocket;
   readonly services: IpvsServices;
   readonly settings: IpvsSettings;
-  readonly ingressNetwork: SubnetText;
   readonly logger: Logger;
 }
 
@@ -46,7 +39,7 @@ export interface IpvsBalancerOptions {
 export class IpvsBalancer implements LoadBalancer {
   readonly #options: IpvsBalancerOptions;
   readonly #logger: Logger;
-  readonly #ingress: Subnet;
+  #ingress = Subnet.of(DEFAULT_INGRESS.subnet);
   /** Those of the last state. */
   #peers: ReadonlyMap<string, CheckedPeer> = new Map();
   #isGone: (address: IpAddress) => boolean = () => false;
@@ -55,10 +48,9 @@ export class IpvsBalancer implements LoadBalancer {
   constructor(options: IpvsBalancerOptions) {
     this.#options = options;
     this.#logger = options.logger;
-    this.#ingress = Subnet.of(options.ingressNetwork);
   }
 
-  async start(self: CheckedPeer): Promise<void> {
+  async start(self: CheckedPeer, ingress: CheckedIngress): Promise<void> {
     const { common, section, settings, socket } = this.#options;
     if (!this.#isStarted) {
       section.remember(await settings.read());
@@ -70,7 +62,8 @@ export class IpvsBalancer implements LoadBalancer {
       }
       this.#isStarted = true;
     }
-    await common.start(self);
+    this.#ingress = Subnet.of(ingress.subnet);
+    await common.start(self, ingress);
   }
 
   async adopt(
@@ -110,9 +103,12 @@ export class IpvsBalancer implements LoadBalancer {
   #isOfGoneNode(peers: ReadonlyMap<string, CheckedPeer>): (address: IpAddress) => boolean {
     const living = [...peers.values()].filter(({ down }) => !down);
     const indexes = new Set(living.map(({ index }) => index));
+    const ingress = this.#ingress;
     return (address) => {
-      const offset = this.#ingress.offsetOf(derivedFrom(address) ?? address);
-      return offset !== undefined && !indexes.has(Math.floor(offset / NODE_BLOCK_SIZE));
+      const own = derivedFrom(address) ?? address;
+      if (ingress.offsetOf(own) === undefined) return false;
+      const index = nodeIndexOf(ingress, own);
+      return index === undefined || !indexes.has(index);
     };
   }
 

@@ -5,19 +5,14 @@ import {
   type Logger,
   meshPortKey,
   parseIpAddress,
-  NODE_BLOCK_SIZE,
+  nodeIndexOf,
   type PortKey,
   type PortProtocol,
   Subnet,
 } from '@swarm/api';
-import {
-  derivedFrom,
-  ingressIpv6,
-  nodeAddress,
-  parseIpv4,
-  type SubnetText,
-} from '../../address.js';
+import { derivedFrom, ingressIpv6, nodeAddress, parseIpv4 } from '../../address.js';
 import { type CheckedPeer, isProtocol } from '../../checked.js';
+import { type CheckedIngress, DEFAULT_INGRESS } from '../../ingress.js';
 import { CommandError } from '../../kernel/command.js';
 import type { Kernel } from '../../kernel/kernel.js';
 import { word, words } from '../../kernel/words.js';
@@ -64,7 +59,6 @@ export interface NftablesBalancerOptions {
   readonly hostPorts: HostPortSection;
   readonly limits: LimitSection;
   readonly loopback: LoopbackListeners;
-  readonly ingressNetwork: SubnetText;
   /** Whether the table translates IPv6. */
   readonly hasIpv6: boolean;
   /** Of another balancer that an earlier process had. */
@@ -86,6 +80,7 @@ export class NftablesBalancer implements LoadBalancer {
   readonly #conntrack: Conntrack;
   readonly #refusals: LimitRefusalsReader;
   #self: CheckedPeer | undefined;
+  #ingress = Subnet.of(DEFAULT_INGRESS.subnet);
   readonly #model = new Model();
   #peers: ReadonlyMap<string, CheckedPeer> = new Map();
   /** Before the first state nothing says which flows are right. */
@@ -111,8 +106,9 @@ export class NftablesBalancer implements LoadBalancer {
     this.#refusals = new LimitRefusalsReader({ ...options, run: options.kernel.run });
   }
 
-  async start(self: CheckedPeer): Promise<void> {
+  async start(self: CheckedPeer, ingress: CheckedIngress): Promise<void> {
     this.#self = self;
+    this.#ingress = Subnet.of(ingress.subnet);
     const own = nodeAddress(self.subnet);
     this.#options.loopback.target = own;
     this.#options.hostPorts.start(own);
@@ -317,7 +313,7 @@ export class NftablesBalancer implements LoadBalancer {
 
   /** Checks all existing flows: it is unknown what they began with. */
   async #forgetUnknown(): Promise<void> {
-    const ingress = Subnet.of(this.#options.ingressNetwork);
+    const ingress = this.#ingress;
     const { ports: published } = this.#model;
     const isOfGoneNode = this.#isOfGoneNode();
     const known = new Set<string>();
@@ -346,12 +342,14 @@ export class NftablesBalancer implements LoadBalancer {
   }
 
   #isOfGoneNode(): (flow: Flow) => boolean {
-    const ingress = Subnet.of(this.#options.ingressNetwork);
+    const ingress = this.#ingress;
     const living = [...this.#peers.values()].filter(({ down }) => !down);
     const indexes = new Set(living.map(({ index }) => index));
     return ({ address }) => {
-      const offset = placeIn(ingress, address);
-      return offset !== undefined && !indexes.has(Math.floor(offset / NODE_BLOCK_SIZE));
+      const own = derivedFrom(address) ?? address;
+      if (ingress.offsetOf(own) === undefined) return false;
+      const index = nodeIndexOf(ingress, own);
+      return index === undefined || !indexes.has(index);
     };
   }
 

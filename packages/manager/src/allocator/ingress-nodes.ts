@@ -1,0 +1,45 @@
+import {
+  ApiError,
+  INGRESS_SUBNET,
+  ingressRoom,
+  networkMtu,
+  type NetworkSpec,
+  type Node,
+  type Subnet,
+} from '@swarm/api';
+import { NETWORKS_LEVEL } from '../store/feature-levels.js';
+import { nodeNameOf } from '../store/object-keys.js';
+import type { View } from '../store/store.js';
+
+/**
+ * Refuses an ingress network in which not every node can have a block. Looks at every node: few ingress networks
+ * are made in the life of a cluster.
+ * @throws ApiError FAILED_PRECONDITION
+ */
+export function refuseForNodes(view: View, spec: NetworkSpec, subnet: Subnet): void {
+  const room = ingressRoom(subnet);
+  const isOther = subnet.toString() !== INGRESS_SUBNET || networkMtu(spec) !== undefined;
+  let nodes = 0;
+  for (const node of view.list('node')) {
+    nodes += 1;
+    if (isOther && !knowsOthers(node)) {
+      throw new ApiError(
+        'FAILED_PRECONDITION',
+        `node ${nodeNameOf(node) ?? node.ID} runs swarm ${node.Description?.Program?.Version ?? 'of an older version'}, ` +
+          `which only knows an ingress network with ${INGRESS_SUBNET}: upgrade the node, or remove it`,
+      );
+    }
+  }
+  if (nodes <= room.nodes) return;
+  throw new ApiError(
+    'FAILED_PRECONDITION',
+    `ipam configuration: the ingress network ${subnet} has room for ${room.nodes} nodes with ${room.tasks} tasks each, and ` +
+      `the cluster has ${nodes} nodes: give a larger subnet`,
+  );
+}
+
+/** Whether the node can have its block from another subnet than the first versions did. */
+function knowsOthers({ Description }: Node): boolean {
+  if (Description === undefined) return true;
+  return (Description.Program?.FeatureLevel.Newest ?? 0) >= NETWORKS_LEVEL;
+}
