@@ -156,7 +156,9 @@ function isSameToTasks(a: ServiceSpec, b: ServiceSpec): boolean {
   return (
     meansSame(taskMeaning(a.TaskTemplate), taskMeaning(b.TaskTemplate)) &&
     meansSame(endpointMeaning(a.EndpointSpec), endpointMeaning(b.EndpointSpec)) &&
-    meansSame(a.Networks, b.Networks)
+    meansSame(a.Networks, b.Networks) &&
+    // Where nobody enforces rules, tasks have to go. Other rules reach the nodes with the mesh.
+    (a.EndpointSpec?.Allow !== undefined || b.EndpointSpec?.Allow === undefined)
   );
 }
 

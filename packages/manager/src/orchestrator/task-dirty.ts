@@ -7,6 +7,7 @@ import {
   type Task,
   type TaskSpec,
 } from '@swarm/api';
+import { isUnguarded } from '../allocator/enforces-rules.js';
 import { meansSame } from './means-same.js';
 import { constraintsMeaning, taskMeaning } from './task-meaning.js';
 import type { NodeMatcher } from './placement.js';
@@ -41,7 +42,8 @@ function parts({ RegistryAuth, Placement, ...rest }: TaskSpec) {
  * Whether an update has to replace the task (SwarmKit orchestrator/task.go IsTaskDirty). A task of the
  * service's SpecVersion is clean, and so is one that would come out the same, in whatever words (`taskMeaning`):
  * new labels, replicas and settings of update, restart and stop replace nothing; new constraints restart nothing while the node satisfies them; new
- * registry credentials restart nothing that has pulled its image.
+ * registry credentials restart nothing that has pulled its image. Rules about who may connect replace a task only
+ * where its node does not enforce them.
  * @param difference `specDifference(service, task)`, which callers may cache
  */
 export function isTaskDirty(
@@ -52,7 +54,7 @@ export function isTaskDirty(
   difference: SpecDifference = specDifference(service, task),
 ): boolean {
   if (service.SpecVersion.Index === task.SpecVersion.Index) return false;
-  if (difference === 'other') return true;
+  if (difference === 'other' || isUnguarded(service, node)) return true;
   if (difference === 'constraints' && (node === undefined || !nodeMatches(service, node)))
     return true;
   if (difference === 'credentials') {

@@ -9,6 +9,7 @@ import {
 } from './limits.js';
 import { isUp } from './observations.js';
 import type { Pass } from './pass.js';
+import { isUnguarded } from '../allocator/enforces-rules.js';
 import { makesRoom } from './room.js';
 import type { Slot } from './slot.js';
 import type { UpdateRules } from './update-config.js';
@@ -43,13 +44,18 @@ export function isReplaceable(pass: Pass, ended: Task): boolean {
  * Stop-first: whether the predecessors may be stopped. They may when the replacement is prepared; when it
  * cannot be placed and stopping them makes room for it; and, so that an update never hangs, when its node takes
  * too long to prepare it. The limit is longer while the agent is preparing (pulling an image). A replacement
- * that no node will take is not a reason to stop what runs.
+ * that no node will take is not a reason to stop what runs, unless that is open to clients whom its service does not
+ * admit.
  */
 export function mayTakeOver(pass: Pass, task: Task, predecessors: readonly Task[]): boolean {
   const { State, Err } = task.Status;
   if (compareStates(State, 'ready') >= 0) return true;
   if (compareStates(State, 'assigned') < 0)
-    return State === 'pending' && Err !== undefined && makesRoom(pass, task, predecessors);
+    return (
+      State === 'pending' &&
+      Err !== undefined &&
+      (isAnyUnguarded(pass, predecessors) || makesRoom(pass, task, predecessors))
+    );
   const boundMs = State === 'preparing' ? PREPARE_PULL_TIMEOUT_MS : PREPARE_TIMEOUT_MS;
   return isPast(pass, Math.max(waitsSince(task), stateSince(task, pass.now)) + boundMs);
 }
@@ -62,8 +68,14 @@ export function isBlockedByPredecessor(
 ): boolean {
   const { State, Err } = task.Status;
   if (State !== 'pending' || !Err) return false;
+  if (isAnyUnguarded(pass, predecessors)) return true;
   const isBlocked = BLOCKED_BY_PREDECESSOR.some((reason) => Err.includes(reason));
   return isBlocked && makesRoom(pass, task, predecessors);
+}
+
+/** Whether one of the tasks is where nobody enforces who may connect to it. */
+function isAnyUnguarded(pass: Pass, tasks: readonly Task[]): boolean {
+  return tasks.some(({ NodeID = '' }) => isUnguarded(pass.service, pass.tx.get('node', NodeID)));
 }
 
 /** Whether the task is up, or has run without listening on its ports for so long that waiting ends. */

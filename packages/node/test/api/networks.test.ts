@@ -447,6 +447,28 @@ test('the ingress network stays while a task has an address on it, and waits for
   t.is((await removal).status, 204);
 });
 
+test('rules for an open service are refused while no node enforces them', async (t) => {
+  const api = await manager(t);
+  const { store } = api.node;
+  await put(store, 'service', serviceDraft('web'));
+  const update = async (EndpointSpec: object) => {
+    const { Version, Spec } = (await api.call('GET', '/services/web')).json;
+    return api.call('POST', `/services/web/update?version=${Version.Index}`, {
+      json: { ...Spec, EndpointSpec },
+    });
+  };
+  const Allow = [{ From: '198.18.0.0/24' }];
+  const refused = await update({ Allow });
+  t.is(refused.status, 400);
+  t.regex(refused.message, /^EndpointSpec\.Allow: no node can enforce who may connect/);
+  t.is((await update({})).status, 200);
+  const Description = { ...nodeDraft('n').Description!, RuntimeCapabilities: ['network-overlay'] };
+  await put(store, 'node', nodeDraft('n', { Description }));
+  t.is((await update({ Allow })).status, 200);
+  await store.transact((transaction) => transaction.remove('node', 'n'));
+  t.is((await update({ Allow: [] })).status, 200, 'it is not open');
+});
+
 test('below the level of networks the ingress network stays', async (t) => {
   const api = await manager(t, { featureLevel: 4 });
   const { store } = api.node;

@@ -37,6 +37,7 @@ import {
   clusterPortRefusal,
   conflictWith,
   publishHolder,
+  refuseUnenforced,
   writtenEndpoint,
 } from '../rules.js';
 import { withNetworkIds, refuseMissingNetworks } from '../service-networks.js';
@@ -282,6 +283,7 @@ export async function changeService(
     const present = find(transaction, 'service', service.ID);
     refusePrivileges(transaction, service.Spec, present.Spec);
     refuseClusterPort(transaction, service.Spec, present.Spec);
+    refuseUnenforced(transaction, service.Spec, present.Spec);
     refuseTakenPort(call, transaction, service.Spec, service.ID);
     refuseMissingNetworks(transaction, service.Spec);
     const Endpoint = writtenEndpoint(service.Spec, service.Endpoint);
