@@ -133,6 +133,37 @@ test('node-bound addresses come with the node, in the transaction that assigns i
   );
 });
 
+test('on another ingress network, nodes of a version that does not know it get no tasks with ports', async (t) => {
+  const made = await leader();
+  await made.start();
+  await patch(made.store, 'network', 'ingress', (network) => ({
+    ...network,
+    Subnets: [{ Subnet: '10.11.0.0/24', Gateway: '10.11.0.1' }],
+  }));
+  const runs = (id: string, Newest: number) =>
+    patch(made.store, 'node', id, (node) => ({
+      ...node,
+      Description: {
+        ...node.Description!,
+        Program: {
+          ...{ Version: '0', Protocol: { Oldest: 1, Newest: 2 } },
+          FeatureLevel: { Oldest: Newest - 1, Newest },
+        },
+      },
+    }));
+  await runs('n1', 4);
+  await runs('n2', 5);
+  await made.pass();
+  for (const id of ['a', 'b']) await put(made.store, 'task', taskOf(id, 'web'));
+  await made.pass();
+  t.deepEqual(
+    ['a', 'b'].map((id) => made.task(id)?.NodeID),
+    ['n2', 'n2'],
+  );
+  t.deepEqual(made.addresses('a'), ['10.11.0.34/32'], 'of the block of its node, a /28');
+  await made.stop();
+});
+
 test('a pending task has an address of each family in its cluster-wide networks', async (t) => {
   const made = await leader(userNetwork('back'));
   for (const id of ['n1', 'n2']) {

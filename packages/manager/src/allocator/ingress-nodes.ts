@@ -18,11 +18,11 @@ import type { View } from '../store/store.js';
  */
 export function refuseForNodes(view: View, spec: NetworkSpec, subnet: Subnet): void {
   const room = ingressRoom(subnet);
-  const isOther = subnet.toString() !== INGRESS_SUBNET || networkMtu(spec) !== undefined;
+  const mustKnow = isOther(spec, subnet);
   let nodes = 0;
   for (const node of view.list('node')) {
     nodes += 1;
-    if (isOther && !knowsOthers(node)) {
+    if (mustKnow && !knowsOthers(node)) {
       throw new ApiError(
         'FAILED_PRECONDITION',
         `node ${nodeNameOf(node) ?? node.ID} runs swarm ${node.Description?.Program?.Version ?? 'of an older version'}, ` +
@@ -38,8 +38,13 @@ export function refuseForNodes(view: View, spec: NetworkSpec, subnet: Subnet): v
   );
 }
 
+/** Whether the ingress network is not what nodes of the first versions take for granted. */
+export function isOther(spec: NetworkSpec, subnet: Subnet): boolean {
+  return subnet.toString() !== INGRESS_SUBNET || networkMtu(spec) !== undefined;
+}
+
 /** Whether the node can have its block from another subnet than the first versions did. */
-function knowsOthers({ Description }: Node): boolean {
+export function knowsOthers({ Description }: Node): boolean {
   if (Description === undefined) return true;
   return (Description.Program?.FeatureLevel.Newest ?? 0) >= NETWORKS_LEVEL;
 }

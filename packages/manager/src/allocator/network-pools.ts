@@ -8,6 +8,7 @@ import {
   Subnet,
 } from '@swarm/api';
 import { AddressPool } from './address-pool.js';
+import { isOther, knowsOthers } from './ingress-nodes.js';
 import { nodeBoundSubnet } from './node-mesh.js';
 
 /** Pools in order of use: an address comes from the first one with room. */
@@ -49,12 +50,15 @@ export function poolsOf(network: Network, knownSinceMs: number): NetworkPools {
 class NodeBoundPools implements NetworkPools {
   readonly isNodeBound = true;
   readonly #subnet: Subnet;
+  /** Not every version knows the network. */
+  readonly #isOther: boolean;
   readonly #knownSinceMs: number;
   /** By index; undefined when the subnet has no such block. */
   readonly #blocks = new Map<number, NodeBlock | undefined>();
 
   constructor(network: Network, knownSinceMs: number) {
     this.#subnet = nodeBoundSubnet(network);
+    this.#isOther = isOther(network.Spec, this.#subnet);
     this.#knownSinceMs = knownSinceMs;
   }
 
@@ -62,6 +66,9 @@ class NodeBoundPools implements NetworkPools {
     const mesh = node?.Mesh;
     // A node without an address of its own receives no packets for its tasks.
     if (mesh === undefined || mesh.Address === '') return undefined;
+    // It may have joined since the network was made.
+    if (this.#isOther && node?.Description?.Program !== undefined && !knowsOthers(node))
+      return undefined;
     return this.#block(mesh.Index)?.groups;
   }
 
