@@ -2,6 +2,7 @@ import { type Node, type NodeDescription, silentLogger, type Task } from '@swarm
 import test from 'ava';
 import { AddressBook } from '../src/allocator/index.js';
 import { createScheduler } from '../src/scheduler/index.js';
+import { NETWORKS_LEVEL } from '../src/store/feature-levels.js';
 import { transactInBatches } from '../src/store/batches.js';
 import type { Draft } from '../src/store/store.js';
 import {
@@ -61,6 +62,11 @@ const labelled = (id: string, Labels: Record<string, string>) =>
   nodeDraft(id, { Spec: { Labels, Role: 'worker', Availability: 'active' } });
 const described = (id: string, more: Partial<NodeDescription>) =>
   nodeDraft(id, { Description: { ...nodeDraft(id).Description!, ...more } });
+/** With a place in the mesh. */
+const placed = (id: string, Index: number, more: Partial<NodeDescription>) => ({
+  ...described(id, more),
+  Mesh: { Index, Address: `198.18.0.${Index % 250}`, Subnet: '10.240.1.0/24' },
+});
 const setState = (store: TestStore, id: string, State: Task['Status']['State']) =>
   patch(store, 'task', id, (task) => ({ ...task, Status: { ...task.Status, State } }));
 const nodeOf = (store: TestStore, id: string) => store.get('task', id)?.NodeID;
@@ -379,7 +385,7 @@ test('a task on networks of the cluster goes to nodes that carry them, and encry
     'no suitable node (no node can attach tasks to a network of the cluster: start a daemon as root on a host with nftables, or remove the network)',
   );
   const RuntimeCapabilities = ['images', 'network-overlay'];
-  await put(store, 'node', described('new', { RuntimeCapabilities }));
+  await put(store, 'node', placed('new', 1, { RuntimeCapabilities }));
   await wish('b', 'plain', 'encrypted');
   await pass();
   t.is(nodeOf(store, 'a'), 'new');
@@ -391,10 +397,42 @@ test('a task on networks of the cluster goes to nodes that carry them, and encry
   await put(
     store,
     'node',
-    described('keys', { RuntimeCapabilities: [...RuntimeCapabilities, 'network-encrypted'] }),
+    placed('keys', 2, { RuntimeCapabilities: [...RuntimeCapabilities, 'network-encrypted'] }),
   );
   await pass();
   t.is(nodeOf(store, 'b'), 'keys');
+  await addresses.stop();
+});
+
+test('a task on networks of services goes to no node that has no block of the ingress network', async (t) => {
+  const { store, scheduler, addresses, pass } = setup();
+  const RuntimeCapabilities = ['images', 'network-overlay'];
+  const range = (Newest: number) => ({ Oldest: 1, Newest });
+  const program = (Newest: number) => ({
+    ...{ Version: '1', Protocol: range(1), FeatureLevel: range(Newest) },
+  });
+  const Program = program(NETWORKS_LEVEL);
+  const ingress = ingressDraft('ing');
+  const Subnets = [{ Subnet: '10.11.0.0/16', Gateway: '10.11.0.1' }];
+  await put(store, 'network', { ...ingress, Subnets });
+  await put(
+    store,
+    'network',
+    networkDraft('back', { Subnets: [{ Subnet: '10.1.0.0/24', Gateway: '10.1.0.1' }] }),
+  );
+  const old = { RuntimeCapabilities, Program: program(NETWORKS_LEVEL - 1) };
+  await put(store, 'node', placed('old', 1, old));
+  await put(store, 'node', placed('far', 300, { RuntimeCapabilities, Program }));
+  await put(store, 'node', described('new', { RuntimeCapabilities, Program }));
+  const more = spec({ ContainerSpec: { Image: 'nginx' }, Networks: [{ Target: 'back' }] });
+  await put(store, 'task', pending('a', more));
+  scheduler.start();
+  await pass();
+  t.regex(errOf(store, 'a') ?? '', /no block of the ingress network for 3 nodes: upgrade nodes/);
+  const { Mesh } = placed('new', 2, {});
+  await patch(store, 'node', 'new', (node) => ({ ...node, Mesh }));
+  await pass();
+  t.is(nodeOf(store, 'a'), 'new');
   await addresses.stop();
 });
 

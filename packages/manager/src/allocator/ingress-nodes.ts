@@ -3,6 +3,7 @@ import {
   INGRESS_SUBNET,
   ingressRoom,
   networkMtu,
+  nodeBlock,
   type NetworkSpec,
   type Node,
   type Subnet,
@@ -10,6 +11,7 @@ import {
 import { NETWORKS_LEVEL } from '../store/feature-levels.js';
 import { nodeNameOf } from '../store/object-keys.js';
 import type { View } from '../store/store.js';
+import { ingressSubnet, meshIngress } from './node-mesh.js';
 
 /**
  * Refuses an ingress network in which not every node can have a block. Looks at every node: few ingress networks
@@ -47,4 +49,16 @@ export function isOther(spec: NetworkSpec, subnet: Subnet): boolean {
 export function knowsOthers({ Description }: Node): boolean {
   if (Description === undefined) return true;
   return (Description.Program?.FeatureLevel.Newest ?? 0) >= NETWORKS_LEVEL;
+}
+
+/** Whether nodes have blocks of the ingress network: without one a node has no mesh, so no task there has networks. */
+export function blockCheck(view: View): (node: Node) => boolean {
+  const subnet = ingressSubnet(view);
+  const mustKnow = meshIngress(view) !== undefined;
+  return (node) => {
+    const { Mesh, Description } = node;
+    if (Mesh === undefined || Mesh.Address === '') return false;
+    if (mustKnow && Description?.Program !== undefined && !knowsOthers(node)) return false;
+    return nodeBlock(subnet, Mesh.Index) !== undefined;
+  };
 }

@@ -2,6 +2,8 @@ import { isFixed, isIngress } from '../allocator/publish-conflict.js';
 import type { AddressBook } from '../allocator/address-book.js';
 import { wantedNetworks } from '../allocator/attachments.js';
 import { enforcesRules } from '../allocator/enforces-rules.js';
+import { blockCheck } from '../allocator/ingress-nodes.js';
+import { isNodeBound } from '../allocator/network-pools.js';
 import type { StoreEvent, View } from '../store/store.js';
 import {
   capabilityWords,
@@ -187,6 +189,25 @@ function addressesLeft(view: View, addresses: AddressBook): Filter {
   };
 }
 
+/**
+ * Ours: a task that is only on networks of services needs no address of its node's block, but a node without one has no
+ * mesh that could attach it. With one on the ingress network, `addressesLeft` finds the same.
+ */
+function inMesh(view: View): Filter {
+  return {
+    prepare(task) {
+      const wanted = wantedNetworks(view, task);
+      if ('missing' in wanted || wanted.networks.length === 0) return undefined;
+      if (wanted.networks.some(isNodeBound)) return undefined;
+      const hasBlock = blockCheck(view);
+      return ({ node }) => hasBlock(node);
+    },
+    explain: (nodes) =>
+      `no block of the ingress network for ${some(nodes)}: upgrade nodes of earlier versions, or make that network ` +
+      'again with a larger subnet',
+  };
+}
+
 /** The filters that need only the node with its tasks, in SwarmKit's order (manager/scheduler/pipeline.go). */
 export const NODE_FILTERS: readonly Filter[] = [
   ready,
@@ -201,7 +222,8 @@ export const NODE_FILTERS: readonly Filter[] = [
 
 /** All filters, ours last. */
 export function allFilters(view: View, addresses: AddressBook): readonly Filter[] {
-  return [...NODE_FILTERS, encryption(view), guarded(view), addressesLeft(view, addresses)];
+  const ours = [encryption(view), guarded(view), inMesh(view), addressesLeft(view, addresses)];
+  return [...NODE_FILTERS, ...ours];
 }
 
 /** Filters prepared for one task, or for all tasks of one service and spec version. */
