@@ -37,6 +37,9 @@ export interface Arguments {
   has(name: string): boolean;
 }
 
+/** The standard input of the process, as far as we use it. */
+export type Input = NodeJS.ReadableStream & { readonly isTTY?: boolean };
+
 /** Everything a command may use. */
 export interface CommandContext {
   readonly args: Arguments;
@@ -48,6 +51,8 @@ export interface CommandContext {
   readonly uid: number;
   /** Where Ctrl-C arrives. */
   readonly signals: SignalSource;
+  /** Where the user answers questions, if it is a terminal. */
+  readonly input: Input;
 }
 
 /** A command line without `swarm`, as people type it, and what it does. */

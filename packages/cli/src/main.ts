@@ -1,3 +1,4 @@
+import type { Input } from './command.js';
 import { quickAnswer } from './line/quick.js';
 import type { LocalNode } from './local-node.js';
 import { createOutput, type Output } from './output/output.js';
@@ -11,6 +12,8 @@ export interface MainOptions {
   readonly node: () => Promise<LocalNode>;
   /** Default: the terminal. */
   readonly output?: Output;
+  /** Default: standard input. */
+  readonly input?: Input;
 }
 
 /**
@@ -19,7 +22,7 @@ export interface MainOptions {
  */
 export async function main(
   argv: readonly string[],
-  { node, output: given }: MainOptions,
+  { node, output: given, input }: MainOptions,
 ): Promise<number> {
   const output = given ?? terminal();
   try {
@@ -41,7 +44,7 @@ export async function main(
       if (flags !== undefined) return await (await node()).runDaemon(flags, process.env, uid);
     }
     const { dispatch } = await import('./line/dispatch.js');
-    return await dispatch(argv, node, output);
+    return await dispatch(argv, { node, output, input });
   } catch (error) {
     const { explain } = await import('./explain.js');
     output.error(explain(error));

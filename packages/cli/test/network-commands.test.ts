@@ -1,5 +1,5 @@
 import test from 'ava';
-import { command, sent } from './support/fake-daemon.js';
+import { command, commandTyped, sent } from './support/fake-daemon.js';
 
 const BACK = {
   Id: 'net1aaaaaaaaaaaaaaaaaaaaa',
@@ -127,6 +127,31 @@ test('network rm removes each, and --force forgives what is gone', async (t) => 
   const forced = await command(t, answers, 'network', 'rm', '-f', 'gone', 'back');
   t.is(forced.code, 0, forced.err);
   t.is(forced.out, 'back\n');
+});
+
+test('network rm asks at a terminal before it removes the ingress network', async (t) => {
+  const answers = {
+    'GET /networks/back': BACK,
+    'GET /networks/ingress': { ...BACK, Name: 'ingress', Ingress: true },
+    'DELETE /networks/back': '',
+    'DELETE /networks/ingress': '',
+  };
+  const removed = async (typed: string, ...words: string[]) => {
+    const done = await commandTyped(t, typed, answers, 'network', 'rm', ...words);
+    t.is(done.code, 0, done.err);
+    t.is(done.err.includes('[y/N]'), !words.includes('--force'));
+    return done.out;
+  };
+  t.is(await removed('y\n', 'ingress', 'back'), 'ingress\nback\n');
+  t.is(await removed('n\n', 'ingress', 'back'), 'back\n');
+  t.is(await removed('', 'ingress'), '', 'the input ends');
+  t.is(await removed('', '--force', 'ingress'), 'ingress\n');
+  const script = await command(t, answers, 'network', 'rm', 'ingress');
+  t.is(script.out, 'ingress\n');
+  t.deepEqual(
+    script.asked.map(({ method }) => method),
+    ['DELETE'],
+  );
 });
 
 test('network prune needs --force, and lists what it removed', async (t) => {

@@ -3,6 +3,7 @@ import { DaemonError } from '../client/api-client.js';
 import { create } from '../client/create.js';
 import { managersAt } from '../client/managers.js';
 import { type Command, type Flags, UsageError } from '../command.js';
+import { isConfirmed } from '../confirm.js';
 import { ipamConfig } from '../flags/ipam.js';
 import { parsePairs } from '../flags/values.js';
 import { filterMap } from '../output/filters.js';
@@ -212,14 +213,26 @@ const RM: Command = {
   path: ['network', 'rm'],
   usage: '[OPTIONS] NETWORK [NETWORK...]',
   about: 'Remove one or more networks. A service that is being removed is waited for.',
-  flags: { force: { type: 'boolean', short: 'f', about: 'no error for one that does not exist' } },
+  flags: {
+    force: {
+      type: 'boolean',
+      short: 'f',
+      about: 'no error for one that does not exist, no question about the ingress network',
+    },
+  },
   least: 1,
   completes: ['network'],
   run(context) {
-    const { args, client, output } = context;
+    const { args, client, output, input } = context;
+    const isAsked = input.isTTY === true && !args.boolean('force');
     return forEachName(context, async (name) => {
+      const path = `/networks/${encodeURIComponent(name)}`;
       try {
-        await client.delete(`/networks/${encodeURIComponent(name)}`);
+        if (isAsked && (await client.get<ShownNetwork>(path)).Ingress) {
+          const question = `No port of the cluster can be published until there is another ingress network. Remove ${shown(name)}?`;
+          if (!(await isConfirmed(context, question))) return;
+        }
+        await client.delete(path);
       } catch (error) {
         const isGone = error instanceof DaemonError && error.status === 404;
         if (isGone && args.boolean('force')) return;

@@ -1,7 +1,7 @@
 import { PROGRAM } from '@swarm/api/client';
 import { ApiClient } from '../client/api-client.js';
 import { resolveEndpoint } from '../client/endpoint.js';
-import { type Command, type CommandContext, UsageError } from '../command.js';
+import { type Command, type CommandContext, type Input, UsageError } from '../command.js';
 import {
   COMMANDS,
   commandsOf,
@@ -16,11 +16,15 @@ import { didYouMean, nearest } from './nearest.js';
 
 const HELP = ['help', '--help', '-h'];
 
+export interface DispatchOptions extends Pick<CommandContext, 'node' | 'output'> {
+  /** Default: standard input. */
+  readonly input?: Input | undefined;
+}
+
 /** Finds the command of a line and runs it; returns the exit code. */
 export async function dispatch(
   argv: readonly string[],
-  node: () => Promise<LocalNode>,
-  output: Output,
+  { node, output, input }: DispatchOptions,
 ): Promise<number> {
   const { host, tlsVerify, rest: words } = leadingFlags(argv);
   const [first, second] = words;
@@ -46,14 +50,14 @@ export async function dispatch(
   const globals = globalFlags(command);
   const own = Object.hasOwn(globals, 'host') ? args.string('host') : undefined;
   const verify = tlsVerify || (Object.hasOwn(globals, 'tlsverify') && args.boolean('tlsverify'));
-  return (await command.run(contextOf(args, own ?? host, verify, { node, output }))) ?? 0;
+  return (await command.run(contextOf(args, own ?? host, verify, { node, output, input }))) ?? 0;
 }
 
 function contextOf(
   args: CommandContext['args'],
   host: string | undefined,
   tlsVerify: boolean,
-  { node, output }: Pick<CommandContext, 'node' | 'output'>,
+  { node, output, input }: DispatchOptions,
 ): CommandContext {
   const uid = process.getuid?.() ?? 0;
   const managerTls: LocalNode['managerTls'] = async (files) => (await node()).managerTls(files);
@@ -63,6 +67,9 @@ function contextOf(
   let client = host === undefined && !tlsVerify ? undefined : connect();
   return {
     ...{ args, output, node, env: process.env, uid, signals: process },
+    get input() {
+      return input ?? process.stdin;
+    },
     get client() {
       client ??= connect();
       return client;

@@ -2,7 +2,9 @@ import { createServer } from 'node:http';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import type { ExecutionContext } from 'ava';
+import type { Input } from '../../src/command.js';
 import { main } from '../../src/main.js';
 import { type Recorder, recorder } from './recorder.js';
 
@@ -54,11 +56,31 @@ export function command(
 }
 
 /** The same on an output of the caller's, such as a terminal. */
-export async function commandOn(
+export function commandOn(
   t: ExecutionContext,
   output: Recorder,
   answers: Answers,
   ...argv: string[]
+): Promise<Outcome> {
+  return run(t, { output }, answers, argv);
+}
+
+/** The same where the user types this at a terminal. */
+export function commandTyped(
+  t: ExecutionContext,
+  typed: string,
+  answers: Answers,
+  ...argv: string[]
+): Promise<Outcome> {
+  const input = Object.assign(Readable.from([typed]), { isTTY: true });
+  return run(t, { output: recorder(), input }, answers, argv);
+}
+
+async function run(
+  t: ExecutionContext,
+  { output, input }: { readonly output: Recorder; readonly input?: Input },
+  answers: Answers,
+  argv: readonly string[],
 ): Promise<Outcome> {
   const folder = mkdtempSync(join(tmpdir(), 'swarm-cli-'));
   const asked: Asked[] = [];
@@ -102,6 +124,7 @@ export async function commandOn(
   });
   const code = await main(['--host', `unix://${socket}`, ...argv], {
     ...{ output, node: () => import('@swarm/node') },
+    ...(input && { input }),
   });
   return { code, out: output.out, err: output.err, asked };
 }
