@@ -2,7 +2,8 @@
  * Tests that need no test hosts: those of every package, and a short torture of real members.
  *
  * `SWARM_UNITS=pure` takes those that compute alone (virtual time, no kernel), which `scripts/test` runs beside the
- * clusters, on what these leave of the processors; `SWARM_UNITS=effects` the others.
+ * clusters, on what these leave of the processors; `SWARM_UNITS=effects` the others. Both leave out the long ones, which
+ * run with `scripts/test all` and without the variable.
  */
 const PURE = ['api', 'manager', 'raft-sim', 'sim'].map(
   (name) => `packages/${name}/dist/test/**/*.test.js`,
@@ -16,7 +17,17 @@ const ALL = [
   'test/dist/chaos/*.test.js',
   'test/dist/names/*.test.js',
 ];
-const FILES = { pure: PURE, effects: [...ALL, ...PURE.map((pattern) => `!${pattern}`)] };
+const LONG = [
+  'packages/cli/dist/test/pack.test.js',
+  'packages/raft-sim/dist/test/bugs.test.js',
+  'packages/raft-sim/dist/test/trace-check.test.js',
+  'packages/routing-mesh/dist/test/leak.test.js',
+];
+const without = (patterns) => patterns.map((pattern) => `!${pattern}`);
+const FILES = {
+  pure: [...PURE, ...without(LONG)],
+  effects: [...ALL, ...without(PURE), ...without(LONG)],
+};
 const units = process.env.SWARM_UNITS;
 
 export default {
