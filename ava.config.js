@@ -1,5 +1,6 @@
 /**
- * Tests that need no test hosts: those of every package, and a short torture of real members.
+ * Tests that need no test hosts: those of every package, a short torture of real members, and a short siege by hostile
+ * nodes.
  *
  * `SWARM_UNITS=pure` takes those that compute alone (virtual time, no kernel), which `scripts/test` runs beside the
  * clusters, on what these leave of the processors; `SWARM_UNITS=effects` the others. Both leave out the long ones, which
@@ -22,6 +23,8 @@ const LONG = [
   'packages/raft-sim/dist/test/bugs.test.js',
   'packages/raft-sim/dist/test/trace-check.test.js',
   'packages/routing-mesh/dist/test/leak.test.js',
+  'test/dist/hostile/hostile.test.js',
+  'test/dist/torture/torture.test.js',
 ];
 const without = (patterns) => patterns.map((pattern) => `!${pattern}`);
 const FILES = {
