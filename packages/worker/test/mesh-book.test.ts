@@ -151,7 +151,7 @@ test('whatever comes, and whatever fails, the kernel gets what managers said las
         }
       }
     }),
-    { numRuns: 500 },
+    { numRuns: 1000 },
   );
   t.true(deltas > 100, `${deltas} steps by delta`);
 });
